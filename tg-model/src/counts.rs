@@ -1,0 +1,153 @@
+//! The packet counters. Each is incremented by a method of its own and none is a subtraction, so the
+//! two equations of [`Counts::check`] are a test of the accounting and not of arithmetic.
+
+use crate::outcome::DropReason;
+use serde::{Deserialize, Serialize};
+
+/// Packets that were intended and not sent, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Dropped {
+    /// See [`DropReason::NoConnection`].
+    pub no_connection: u64,
+    /// See [`DropReason::InFlightLimit`].
+    pub in_flight_limit: u64,
+    /// See [`DropReason::BufferFull`].
+    pub buffer_full: u64,
+    /// See [`DropReason::Late`].
+    pub late: u64,
+    /// See [`DropReason::SendFailed`].
+    pub send_failed: u64,
+}
+
+impl Dropped {
+    /// The counter of one reason.
+    pub fn by(&self, reason: DropReason) -> u64 {
+        match reason {
+            DropReason::NoConnection => self.no_connection,
+            DropReason::InFlightLimit => self.in_flight_limit,
+            DropReason::BufferFull => self.buffer_full,
+            DropReason::Late => self.late,
+            DropReason::SendFailed => self.send_failed,
+        }
+    }
+
+    /// All reasons together.
+    pub fn total(&self) -> u64 {
+        DropReason::ALL.iter().map(|r| self.by(*r)).sum()
+    }
+}
+
+/// The packets of a connection, a slot or a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Counts {
+    /// Packets that were due.
+    pub intended: u64,
+    /// Packets whose first byte the kernel accepted.
+    pub sent: u64,
+    /// Packets that were due and not sent.
+    pub dropped: Dropped,
+    /// Packets whose echo came back whole, in time.
+    pub received: u64,
+    /// Packets sent whose echo had not come when the connection ended (UDP: or when its time was up).
+    pub lost_in_flight: u64,
+    /// UDP: echoes of packets already counted as lost in flight.
+    pub late: u64,
+    /// UDP: echoes of packets already received.
+    pub duplicate: u64,
+    /// UDP: echoes that came after that of a later packet (they are received, too).
+    pub reordered: u64,
+    /// UDP: echoes that named another host than the one before.
+    pub other_host: u64,
+}
+
+impl Counts {
+    /// A packet came due.
+    pub fn count_intended(&mut self) {
+        self.intended += 1;
+    }
+
+    /// The kernel accepted a packet's first byte.
+    pub fn count_sent(&mut self) {
+        self.sent += 1;
+    }
+
+    /// A packet that was due will not be sent.
+    pub fn count_dropped(&mut self, reason: DropReason) {
+        match reason {
+            DropReason::NoConnection => self.dropped.no_connection += 1,
+            DropReason::InFlightLimit => self.dropped.in_flight_limit += 1,
+            DropReason::BufferFull => self.dropped.buffer_full += 1,
+            DropReason::Late => self.dropped.late += 1,
+            DropReason::SendFailed => self.dropped.send_failed += 1,
+        }
+    }
+
+    /// An echo came back whole.
+    pub fn count_received(&mut self) {
+        self.received += 1;
+    }
+
+    /// A sent packet's echo will not count as received any more.
+    pub fn count_lost_in_flight(&mut self) {
+        self.lost_in_flight += 1;
+    }
+
+    /// UDP: an echo came after its packet had been given up.
+    pub fn count_late(&mut self) {
+        self.late += 1;
+    }
+
+    /// UDP: an echo came a second time.
+    pub fn count_duplicate(&mut self) {
+        self.duplicate += 1;
+    }
+
+    /// UDP: an echo came after that of a later packet.
+    pub fn count_reordered(&mut self) {
+        self.reordered += 1;
+    }
+
+    /// UDP: an echo named another host.
+    pub fn count_other_host(&mut self) {
+        self.other_host += 1;
+    }
+
+    /// Adds `other`, counter by counter.
+    pub fn add(&mut self, other: &Counts) {
+        self.intended += other.intended;
+        self.sent += other.sent;
+        self.dropped.no_connection += other.dropped.no_connection;
+        self.dropped.in_flight_limit += other.dropped.in_flight_limit;
+        self.dropped.buffer_full += other.dropped.buffer_full;
+        self.dropped.late += other.dropped.late;
+        self.dropped.send_failed += other.dropped.send_failed;
+        self.received += other.received;
+        self.lost_in_flight += other.lost_in_flight;
+        self.late += other.late;
+        self.duplicate += other.duplicate;
+        self.reordered += other.reordered;
+        self.other_host += other.other_host;
+    }
+
+    /// The equations that hold for what has ended: intended = sent + dropped, and
+    /// sent = received + lost in flight. The error is the one that does not, in words.
+    pub fn check(&self) -> Result<(), String> {
+        if self.intended != self.sent + self.dropped.total() {
+            return Err(format!(
+                "intended {} is not sent {} + dropped {}",
+                self.intended,
+                self.sent,
+                self.dropped.total()
+            ));
+        }
+        if self.sent != self.received + self.lost_in_flight {
+            return Err(format!(
+                "sent {} is not received {} + lost in flight {}",
+                self.sent, self.received, self.lost_in_flight
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! Reading a journal that may be cut, damaged or newer. Changes when what is forgiven does.
+
+use super::codec::{LINE_MAX, LineError, decode_line};
+use super::line::{Header, Line};
+use std::io::BufRead;
+
+/// A journal that cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Nothing in it.
+    #[error("the journal is empty")]
+    Empty,
+    /// It does not begin with a header.
+    #[error("not a journal: line 1 is no header ({0})")]
+    NoHeader(String),
+    /// A newer tg wrote it.
+    #[error("line {line} was {error}")]
+    Newer {
+        /// Line number from 1.
+        line: u64,
+        /// What was found.
+        error: LineError,
+    },
+    /// It could not be read from.
+    #[error("reading the journal after line {line}: {error}")]
+    Read {
+        /// The last line read.
+        line: u64,
+        /// The error.
+        error: std::io::Error,
+    },
+}
+
+/// What was wrong with a journal that could be read all the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// Lines that could not be read: number and reason, the first [`Notes::SHOWN`].
+    pub unreadable: Vec<(u64, String)>,
+    /// How many there are.
+    pub unreadable_count: u64,
+    /// The last line has no end: the writer was killed, or its disk was full.
+    pub cut: bool,
+}
+
+impl Notes {
+    /// How many unreadable lines are kept with their reasons.
+    pub const SHOWN: usize = 10;
+}
+
+/// The lines of a journal after its header, in order. Lines that cannot be read are passed over and
+/// noted; a line of a newer version is an error.
+#[derive(Debug)]
+pub struct Reader<R> {
+    input: R,
+    header: Header,
+    line: u64,
+    notes: Notes,
+    buffer: Vec<u8>,
+}
+
+impl<R: BufRead> Reader<R> {
+    /// Reads the header.
+    pub fn new(input: R) -> Result<Reader<R>, JournalError> {
+        let mut input = input;
+        let mut buffer = Vec::new();
+        let more = next_line(&mut input, &mut buffer).map_err(|error| JournalError::Read { line: 0, error })?;
+        if !more {
+            return Err(JournalError::Empty);
+        }
+        match decode_line(&buffer) {
+            Ok(Line::Header(header)) => Ok(Reader { input, header: *header, line: 1, notes: Notes::default(), buffer }),
+            Ok(_) => Err(JournalError::NoHeader("it is another line".into())),
+            Err(error @ LineError::Newer { .. }) => Err(JournalError::Newer { line: 1, error }),
+            Err(LineError::Garbage(why)) => Err(JournalError::NoHeader(why)),
+        }
+    }
+
+    /// The header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// What was wrong so far; complete once [`Reader::next_line`] gave `None`.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    /// The next line that can be read; `None` at the end.
+    pub fn next_line(&mut self) -> Result<Option<Line>, JournalError> {
+        loop {
+            let more = next_line(&mut self.input, &mut self.buffer)
+                .map_err(|error| JournalError::Read { line: self.line, error })?;
+            if !more {
+                return Ok(None);
+            }
+            self.line += 1;
+            let whole = self.buffer.last() == Some(&b'\n');
+            match decode_line(&self.buffer) {
+                Ok(line) => return Ok(Some(line)),
+                Err(error @ LineError::Newer { .. }) => {
+                    return Err(JournalError::Newer { line: self.line, error });
+                }
+                Err(LineError::Garbage(_)) if !whole => self.notes.cut = true,
+                Err(LineError::Garbage(why)) => {
+                    self.notes.unreadable_count += 1;
+                    if self.notes.unreadable.len() < Notes::SHOWN {
+                        self.notes.unreadable.push((self.line, why));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Reads up to a newline into `buffer`, at most a little more than [`LINE_MAX`] of it (the rest is
+/// passed over, so that a file without newlines cannot fill the memory). False at the end.
+fn next_line(input: &mut impl BufRead, buffer: &mut Vec<u8>) -> std::io::Result<bool> {
+    buffer.clear();
+    let mut any = false;
+    loop {
+        let chunk = match input.fill_buf() {
+            Ok(chunk) => chunk,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+        if chunk.is_empty() {
+            return Ok(any);
+        }
+        any = true;
+        let newline = chunk.iter().position(|b| *b == b'\n');
+        let taken = newline.map_or(chunk.len(), |at| at + 1);
+        if buffer.len() <= LINE_MAX {
+            buffer.extend_from_slice(&chunk[..taken]);
+        } else if newline.is_some() {
+            buffer.push(b'\n');
+        }
+        input.consume(taken);
+        if newline.is_some() {
+            return Ok(true);
+        }
+    }
+}
