@@ -80,6 +80,7 @@ fn every_kind() -> Vec<Line> {
         retransmits: 1,
         parts_ns: [1, 2, 3],
         reason,
+        closes_late: false,
     };
     let slot = |lasting| SlotStory {
         lost: EndReason::ALL[1..].iter().map(|r| conn(*r, Some("pod-1"))).collect(),

@@ -4,6 +4,7 @@ use super::builder::{SummaryBuilder, count_host};
 use super::shape::{JournalState, RunEnding, Summary, UnreadableLine};
 use super::spread::Spread;
 use crate::journal::{Ending, Footer, Notes};
+use crate::outcome::EndReason;
 
 impl SummaryBuilder {
     /// The summary. `notes` says what was wrong with the file; empty where lines came from elsewhere.
@@ -74,12 +75,12 @@ impl SummaryBuilder {
         s.ending = RunEnding::Cut;
         let end_ns = self.stopped_ns.unwrap_or(self.last_ns);
         s.duration_ns = self.zero_ns.map_or(0, |zero| end_ns.saturating_sub(zero));
-        s.alive_at_cut = self.open.len() as u64;
-        for host in self.open.values() {
-            count_host(&mut s.hosts.lasting, host.as_deref());
+        s.lost = EndReason::ALL.iter().filter(|r| r.is_lost()).map(|r| self.ended.by(*r)).sum();
+        for (conn, host) in &self.open {
+            let replaced = self.slots.is_replaced(*conn);
+            *(if replaced { &mut s.lost } else { &mut s.alive_at_cut }) += 1;
+            count_host(if replaced { &mut s.hosts.lost } else { &mut s.hosts.lasting }, host.as_deref());
         }
-        let closed: u64 = crate::outcome::EndReason::ALL.iter().map(|r| self.ended.by(*r)).sum();
-        s.lost = closed - self.ended.completed;
         s.lasting = self.ended.completed + s.alive_at_cut;
         s.established = self.established;
         let sampled = self.sampled.unwrap_or_default();

@@ -3,7 +3,7 @@
 use super::accounting::{Violations, add_totals};
 use super::spread::{OutageFold, Parts};
 use crate::counts::Counts;
-use crate::id::SlotId;
+use crate::id::{ConnId, SlotId};
 use crate::journal::{AttemptFailed, Closed, Established, Outage, SlotTotals, Totals};
 
 /// One slot, as its lines so far tell.
@@ -16,6 +16,10 @@ struct Slot {
     closed: Counts,
     /// Its totals were read.
     stated: bool,
+    /// Its latest connection: number and time of establishment.
+    latest: Option<(u64, u64)>,
+    /// The latest connection of which a time without service was told.
+    outage_told: Option<u64>,
     out: Option<OpenOutage>,
 }
 
@@ -59,6 +63,7 @@ impl Slots {
     pub fn established(&mut self, line: &Established, violations: &mut Violations) {
         let Some(slot) = self.slot(line.conn.slot, violations) else { return };
         slot.established += 1;
+        slot.latest = slot.latest.max(Some((line.conn.nth, line.established_ns)));
         match &mut slot.out {
             Some(out) if out.lost.is_some() => out.established_ns = Some(line.established_ns),
             // A slot's time to its first connection is no time without service.
@@ -70,15 +75,26 @@ impl Slots {
         let conn = line.established.conn;
         let Some(slot) = self.slot(conn.slot, violations) else { return };
         slot.closed.add(&line.counts);
-        if line.reason.is_lost() {
-            slot.lost += 1;
+        if !line.reason.is_lost() {
+            return;
+        }
+        slot.lost += 1;
+        // This line waits for the socket to be closed: the replacement's may have come before it.
+        if slot.outage_told < Some(conn.nth) {
+            let replacement = slot.latest.filter(|(nth, _)| *nth > conn.nth);
             slot.out = Some(OpenOutage {
                 lost: Some(conn.nth),
                 known_ns: line.ended_ns,
                 detection_ns: line.detection_ns,
-                established_ns: None,
+                established_ns: replacement.map(|(_, at_ns)| at_ns),
             });
         }
+    }
+
+    /// Whether the slot went on to a later connection: then this one is lost, with or without a record.
+    pub fn is_replaced(&self, conn: ConnId) -> bool {
+        let slot = self.slots.get(conn.slot.0 as usize);
+        slot.and_then(|s| s.latest).is_some_and(|(nth, _)| nth > conn.nth)
     }
 
     pub fn attempt_failed(&mut self, line: &AttemptFailed, violations: &mut Violations) {
@@ -93,7 +109,8 @@ impl Slots {
     pub fn outage(&mut self, line: &Outage, violations: &mut Violations) {
         let Some(slot) = self.slot(line.slot, violations) else { return };
         let lost = line.lost.map(|conn| conn.nth);
-        slot.out = slot.out.filter(|out| out.lost != lost);
+        slot.outage_told = slot.outage_told.max(lost);
+        slot.out = slot.out.filter(|out| out.lost > lost);
     }
 
     /// A slot's own totals against what its lines add up to.

@@ -107,6 +107,23 @@ fn an_outage_told_by_its_own_line_is_not_counted_again() {
 }
 
 #[test]
+fn a_connection_that_closes_after_its_replacement_came_is_lost_and_out_no_longer_than_it_was() {
+    let before = [
+        Line::Established(established(0, 0, 10)),
+        Line::Established(established(0, 1, 120)),
+        Line::AttemptFailed(failed(1, 0, 200)),
+    ];
+    let s = fold(2, &before);
+    assert_eq!((s.lost, s.lasting, s.alive_at_cut), (1, 1, 1), "the closing of 0.0 was not written yet");
+    let closing = Line::Closed(Box::new(closed(0, 0, 100)));
+    let s = fold(2, &[&before[..], &[closing]].concat());
+    assert_eq!((s.lost, s.lasting, s.alive_at_cut), (1, 1, 1));
+    // Slot 0: 3 + 20 + 80, the last part still going on; slot 1: since 0.
+    assert_eq!((s.outages.detection.total_ns, s.outages.wait.total_ns), (3, 80));
+    assert_eq!(s.outages.reconnect.total_ns, 20 + 200);
+}
+
+#[test]
 fn lines_that_cannot_be_read_are_told_with_their_number() {
     let story = run().new_tree(&mut TestRunner::deterministic()).unwrap().current();
     let mut text = journal(story.len() as u32, &lines(&story));

@@ -27,6 +27,8 @@ pub struct ConnStory {
     pub retransmits: u8,
     pub parts_ns: [u32; 3],
     pub reason: EndReason,
+    /// Its closing takes longer than its replacement's connecting.
+    pub closes_late: bool,
 }
 
 /// One slot: its lost connections, then a lasting one, or none and failures to the end.
@@ -51,16 +53,18 @@ impl SlotStory {
 
 fn conn(reasons: &'static [EndReason]) -> impl Strategy<Value = ConnStory> {
     let dropped = prop::sample::select(&DropReason::ALL[1..]);
+    let ending = (prop::sample::select(reasons), any::<bool>());
     (
         prop::collection::vec(prop::sample::select(AttemptFailure::ALL), 0..3),
         prop::option::of(prop::sample::select(&["pod-1", "pod-2", "pod.3"][..])),
         (0u8..20, 0u8..4, 0u8..3),
         prop::collection::vec(dropped, 0..4),
         prop::array::uniform3(0u32..2_000_000_000),
-        prop::sample::select(reasons),
+        ending,
     )
-        .prop_map(|(failures, host, (received, lost_in_flight, retransmits), dropped, parts_ns, reason)| {
-            ConnStory { failures, host, received, lost_in_flight, dropped, retransmits, parts_ns, reason }
+        .prop_map(|(failures, host, packets, dropped, parts_ns, (reason, closes_late))| {
+            let (received, lost_in_flight, retransmits) = packets;
+            ConnStory { failures, host, received, lost_in_flight, dropped, retransmits, parts_ns, reason, closes_late }
         })
 }
 
@@ -222,11 +226,22 @@ impl Teller {
 
     fn slot(&mut self, slot: SlotId, story: &SlotStory) {
         let (mut lost, mut nth, mut parts_ns) = (None, 0, [7; 3]);
+        let mut closing = None;
         for conn in story.conns() {
             let established = self.established(ConnId { slot, nth }, conn);
             self.outage(slot, lost, parts_ns, Some(nth));
-            self.closed(established, conn);
+            if let Some((established, conn)) = closing.take() {
+                self.closed(established, conn);
+            }
+            if conn.closes_late {
+                closing = Some((established, conn));
+            } else {
+                self.closed(established, conn);
+            }
             (lost, nth, parts_ns) = (Some(nth), nth + 1, conn.parts_ns);
+        }
+        if let Some((established, conn)) = closing {
+            self.closed(established, conn);
         }
         if story.lasting.is_none() {
             story.tail_failures.iter().for_each(|f| self.failure(slot, *f));
