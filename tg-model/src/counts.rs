@@ -32,9 +32,9 @@ impl Dropped {
         }
     }
 
-    /// All reasons together.
+    /// All reasons together; saturates, for a damaged file may hold anything.
     pub fn total(&self) -> u64 {
-        DropReason::ALL.iter().fold(0, |sum, r| sum.saturating_add(self.by(*r)))
+        DropReason::ALL.iter().map(|r| self.by(*r)).fold(0, u64::saturating_add)
     }
 }
 
