@@ -21,6 +21,8 @@ pub mod doctor;
 #[cfg(feature = "io")]
 pub mod run;
 #[cfg(feature = "io")]
+pub mod server;
+#[cfg(feature = "io")]
 pub mod sys;
 
 pub use tg_model as model;

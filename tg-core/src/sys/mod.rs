@@ -3,8 +3,10 @@
 #![allow(unsafe_code)]
 
 pub mod clock;
+pub mod datagram;
 pub mod host;
 pub mod limits;
+pub mod ring_stream;
 pub mod socket;
 pub mod tcp_info;
 pub mod thread;

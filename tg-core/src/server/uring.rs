@@ -1,0 +1,286 @@
+//! The server on tokio-uring: a task for each connection, TCP only. Changes with that crate.
+//!
+//! What the ring has been given it keeps until it completes: dropping a future stops neither its accept
+//! nor its read. So listeners are shut down, which completes their accepts, and what connections still
+//! have in the ring is cancelled as the runtime is dropped, which closes them.
+
+use super::control::{Command, Control};
+use super::introduction::Introduction;
+use super::listen::Sockets;
+use super::session::Session;
+use super::{Config, Drain, ServerError};
+use crate::sys::ring_stream;
+use io_uring::{IoUring, Probe, opcode};
+use socket2::SockRef;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::task::{Poll, Waker};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio_uring::buf::BoundedBuf;
+use tokio_uring::net::{TcpListener, TcpStream};
+
+const ENTRIES: u32 = 1024;
+/// Room for the completions of all connections when they are cancelled together.
+const COMPLETIONS: u32 = 32 * 1024;
+/// A pending read owns its buffer: a small one while a connection has little to say …
+const BUFFER_MIN: usize = 2 * 1024;
+/// … and a larger one for the next read after each that filled it.
+const BUFFER_MAX: usize = 64 * 1024;
+/// As in the epoll server.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether this process may use a ring with the operations that the server needs. tokio-uring itself
+/// panics where it may not.
+pub(super) fn probe() -> io::Result<()> {
+    let ring = IoUring::new(ENTRIES)?;
+    let mut probe = Probe::new();
+    ring.submitter().register_probe(&mut probe)?;
+    let needed = [opcode::Accept::CODE, opcode::Read::CODE, opcode::Write::CODE, opcode::AsyncCancel::CODE];
+    if needed.into_iter().all(|code| probe.is_supported(code)) {
+        Ok(())
+    } else {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "the kernel lacks operations of 5.6"))
+    }
+}
+
+/// Starts the server's thread and waits until it has its ring.
+pub(super) fn start(
+    sockets: Sockets,
+    config: &Config,
+) -> Result<(Arc<Control>, JoinHandle<Result<(), ServerError>>), ServerError> {
+    let wake = Arc::new(Wake::default());
+    let waker = Arc::clone(&wake);
+    let control = Arc::new(Control::new(move || waker.wake()));
+    let (ready, started) = mpsc::sync_channel(1);
+    let shared = (Arc::clone(&control), config.drain, Introduction::new(config));
+    let thread = super::spawn(move || {
+        let mut builder = tokio_uring::builder();
+        builder.entries(ENTRIES).uring_builder(tokio_uring::uring_builder().setup_cqsize(COMPLETIONS));
+        let runtime = match tokio_uring::Runtime::new(&builder) {
+            Ok(runtime) => runtime,
+            Err(source) => return Err(ServerError::Setup { what: "start tokio-uring", source }),
+        };
+        // The receiver waits for this.
+        let _ = ready.send(());
+        let (control, drain, introduction) = shared;
+        let server = Rc::new(Server::new(control, drain, wake, introduction));
+        runtime.block_on(Rc::clone(&server).run(sockets));
+        drop(runtime);
+        Ok(())
+    })?;
+    match started.recv() {
+        Ok(()) => Ok((control, thread)),
+        // It ended without a word: by the error that it gives, or by a panic.
+        Err(_) => Err(thread.join().unwrap_or(Err(ServerError::Panicked)).err().unwrap_or(ServerError::Panicked)),
+    }
+}
+
+/// Wakes the main task, from this thread or another one.
+#[derive(Default)]
+struct Wake(Mutex<Option<Waker>>);
+
+impl Wake {
+    fn wake(&self) {
+        let waker = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Waits until `done`, which whoever makes it true tells by `wake`.
+    async fn until(&self, done: impl Fn() -> bool) {
+        poll_fn(|context| {
+            // Registered before the look: what becomes true in between wakes this task again.
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
+            if done() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+struct Server {
+    control: Arc<Control>,
+    drain: Drain,
+    wake: Arc<Wake>,
+    introduction: RefCell<Introduction>,
+    streams: RefCell<HashMap<u64, Rc<TcpStream>>>,
+}
+
+impl Server {
+    fn new(control: Arc<Control>, drain: Drain, wake: Arc<Wake>, introduction: Introduction) -> Server {
+        Server { control, drain, wake, introduction: RefCell::new(introduction), streams: RefCell::default() }
+    }
+
+    async fn run(self: Rc<Self>, sockets: Sockets) {
+        let listeners: Vec<_> = sockets.tcp.into_iter().map(|l| Rc::new(TcpListener::from_std(l))).collect();
+        let start = |l: &Rc<TcpListener>| tokio_uring::spawn(Rc::clone(&self).accept(Rc::clone(l)));
+        let accepting: Vec<_> = listeners.iter().map(start).collect();
+        self.wake.until(|| self.control.command() != Command::Serve).await;
+        for listener in &listeners {
+            // It cannot fail on a listening socket.
+            let _ = SockRef::from(&ring_stream::of_listener(listener)).shutdown(Shutdown::Both);
+        }
+        drop(listeners);
+        for task in accepting {
+            // A task that panicked has dropped its listener too.
+            let _ = task.await;
+        }
+        match (self.control.command(), self.drain) {
+            (Command::Drain, Drain::Wait(limit)) => self.serve_out(limit).await,
+            (Command::Drain, Drain::Reset) => self.reset_all(),
+            _ => {}
+        }
+    }
+
+    /// Serves those that are there until they are gone, the time is up, or all is to be closed.
+    async fn serve_out(&self, limit: Duration) {
+        let done = || self.streams.borrow().is_empty() || self.control.command() == Command::Close;
+        // Both ends of the wait are well.
+        let _ = tokio::time::timeout(limit, self.wake.until(done)).await;
+    }
+
+    fn reset_all(&self) {
+        for stream in self.streams.borrow().values() {
+            let _ = SockRef::from(&ring_stream::of_stream(stream)).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    async fn accept(self: Rc<Self>, listener: Rc<TcpListener>) {
+        loop {
+            let accepted = listener.accept().await;
+            if self.control.command() != Command::Serve {
+                return;
+            }
+            match accepted {
+                Ok((stream, peer)) => self.open(stream, peer),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    self.control.counters.accept_errors.add(1);
+                    if e.kind() != io::ErrorKind::ConnectionAborted {
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn open(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
+        // It fails only where the client has gone already, which the first read will tell.
+        let _ = stream.set_nodelay(true);
+        let stream = Rc::new(stream);
+        let counters = &self.control.counters;
+        let id = counters.connections_total.get();
+        counters.connections_total.add(1);
+        counters.connections.add(1);
+        self.streams.borrow_mut().insert(id, Rc::clone(&stream));
+        let open = Open { server: Rc::clone(self), id };
+        tokio_uring::spawn(async move {
+            // Any error leaves nobody to answer.
+            let _ = open.server.serve(&stream, peer).await;
+            drop(stream);
+            drop(open);
+        });
+    }
+
+    async fn serve(&self, stream: &TcpStream, peer: SocketAddr) -> io::Result<()> {
+        let mut session = Session::new(peer);
+        let mut buffer = Vec::with_capacity(BUFFER_MIN);
+        loop {
+            let (result, filled) = stream.read(buffer).await;
+            let len = result?;
+            if len == 0 {
+                self.send(stream, session.finish(), 0).await?;
+                return Ok(());
+            }
+            self.control.counters.bytes_received.add(len);
+            let answer = session.receive(&filled[..len], &mut self.introduction.borrow_mut());
+            buffer = filled;
+            buffer.truncate(len);
+            if answer.head.is_empty() {
+                buffer = self.send(stream, buffer, answer.rest).await?;
+            } else {
+                // The first packet: its echo leaves in one piece.
+                let mut echo = answer.head;
+                echo.extend_from_slice(&buffer[answer.rest..]);
+                self.send(stream, echo, 0).await?;
+            }
+            buffer = for_next_read(buffer, len);
+        }
+    }
+
+    /// Sends `bytes` from `taken` on. There is no reading meanwhile, so a client that does not read
+    /// costs one buffer.
+    async fn send(&self, stream: &TcpStream, mut bytes: Vec<u8>, mut taken: usize) -> io::Result<Vec<u8>> {
+        let _paused = Paused::new(&self.control, bytes.len() - taken);
+        while taken < bytes.len() {
+            let (result, slice) = stream.write(bytes.slice(taken..)).submit().await;
+            bytes = slice.into_inner();
+            match result {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    taken += n;
+                    self.control.counters.bytes_sent.add(n);
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+/// An empty buffer for the read after one that gave `len` bytes into `buffer`.
+fn for_next_read(mut buffer: Vec<u8>, len: usize) -> Vec<u8> {
+    let capacity = buffer.capacity();
+    let wanted = match len {
+        _ if len == capacity => (2 * capacity).min(BUFFER_MAX),
+        _ if len < capacity / 4 => BUFFER_MIN,
+        _ => capacity,
+    };
+    if wanted != capacity {
+        return Vec::with_capacity(wanted);
+    }
+    buffer.clear();
+    buffer
+}
+
+/// A connection in the figures, whether its task ends or is dropped with the runtime.
+struct Open {
+    server: Rc<Server>,
+    id: u64,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.server.streams.borrow_mut().remove(&self.id);
+        self.server.control.counters.connections.sub(1);
+        self.server.wake.wake();
+    }
+}
+
+/// An output that is being sent, in the figures.
+struct Paused<'a> {
+    control: &'a Control,
+    len: usize,
+}
+
+impl Paused<'_> {
+    fn new(control: &Control, len: usize) -> Paused<'_> {
+        control.counters.bytes_pending.add(len);
+        control.counters.connections_paused.add(1);
+        Paused { control, len }
+    }
+}
+
+impl Drop for Paused<'_> {
+    fn drop(&mut self) {
+        self.control.counters.bytes_pending.sub(self.len);
+        self.control.counters.connections_paused.sub(1);
+    }
+}
