@@ -55,11 +55,10 @@ impl Connection {
         bytes: &[u8],
         mut on_echo: impl FnMut(&Connection, Echo),
     ) -> Result<(), ProtocolError> {
-        let number = shared
-            .payload
-            .datagram_echo(bytes)
-            .filter(|n| *n < self.sent)
-            .ok_or_else(|| ProtocolError(format!("a datagram of {} bytes is no echo of what was sent", bytes.len())))?;
+        let number =
+            shared.payload.datagram_echo(bytes).filter(|n| *n < self.sent).ok_or_else(|| {
+                ProtocolError(format!("a datagram of {} bytes is no echo of what was sent", bytes.len()))
+            })?;
         self.last_received = at;
         if bytes[..wire::NAME_LEN] != self.head[..wire::NAME_LEN.min(self.head.len())] {
             self.take_name(shared.payload, bytes);

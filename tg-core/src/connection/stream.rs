@@ -26,7 +26,11 @@ impl Connection {
             let into = (self.received % size as u64) as usize;
             let n = bytes.len().min(size - into);
             if !shared.payload.is_stream_echo(self.received, &bytes[..n]) {
-                return Err(ProtocolError(format!("bytes {} to {} differ from what was sent", self.received, self.received + n as u64)));
+                return Err(ProtocolError(format!(
+                    "bytes {} to {} differ from what was sent",
+                    self.received,
+                    self.received + n as u64
+                )));
             }
             if !self.identified {
                 self.keep_head(&bytes[..n], shared.payload.identity_end());

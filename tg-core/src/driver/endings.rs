@@ -42,8 +42,7 @@ impl Driver {
             // The replacement was lost before it carried a packet.
             self.record_outage(slot, &unserved, at, false);
         }
-        let gap =
-            Gap { lost: Some(conn), since, known: at, first_attempt: at, failed_attempts: 0, replacement: None };
+        let gap = Gap { lost: Some(conn), since, known: at, first_attempt: at, failed_attempts: 0, replacement: None };
         self.slots[slot as usize].gap = Some(gap);
         let goes_on = matches!(self.phase, Phase::Starting | Phase::Running { .. });
         if goes_on && self.plan.reconnect {

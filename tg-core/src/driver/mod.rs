@@ -227,6 +227,11 @@ impl Driver {
         }
     }
 
+    /// Sending has stopped.
+    pub fn is_stopping(&self) -> bool {
+        matches!(self.phase, Phase::Draining | Phase::Finished)
+    }
+
     /// Every connection is closed and recorded.
     pub fn is_finished(&self) -> bool {
         self.phase == Phase::Finished && self.closing.is_empty()

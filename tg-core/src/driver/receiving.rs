@@ -1,8 +1,8 @@
 //! What came back: bytes, a FIN, an error.
 
+use super::Driver;
 use super::errno::end_reason;
 use super::slot::State;
-use super::Driver;
 use crate::connection::Echo;
 use crate::engine::{Closing, Op};
 use tg_model::counts::Counts;

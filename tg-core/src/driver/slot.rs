@@ -78,7 +78,8 @@ pub struct Slot {
 impl Slot {
     /// A slot whose first attempt is due at `until`.
     pub fn new(slot: u32, until: Nanos) -> Slot {
-        let gap = Gap { lost: None, since: until, known: until, first_attempt: until, failed_attempts: 0, replacement: None };
+        let gap =
+            Gap { lost: None, since: until, known: until, first_attempt: until, failed_attempts: 0, replacement: None };
         Slot {
             state: State::Waiting { until },
             token: Token { slot, generation: 0 },

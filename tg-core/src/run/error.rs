@@ -16,7 +16,9 @@ pub enum StartError {
         why: String,
     },
     /// A source address is not one of this host.
-    #[error("source address {address} (the {nth}. source) is not one of this host: {error}; add it with `ip address add`, or give another")]
+    #[error(
+        "source address {address} (the {nth}. source) is not one of this host: {error}; add it with `ip address add`, or give another"
+    )]
     Source {
         /// The address.
         address: IpAddr,
@@ -34,7 +36,9 @@ pub enum StartError {
         target: String,
     },
     /// Too few file descriptors.
-    #[error("{need} file descriptors are needed and {have} may be had: run `ulimit -n {need}` first (as root, or after raising the hard limit), or take fewer connections")]
+    #[error(
+        "{need} file descriptors are needed and {have} may be had: run `ulimit -n {need}` first (as root, or after raising the hard limit), or take fewer connections"
+    )]
     Descriptors {
         /// What the plan needs, with what is open already.
         need: u64,
@@ -50,7 +54,9 @@ pub enum StartError {
         why: String,
     },
     /// SCHED_FIFO was refused.
-    #[error("real-time scheduling: {0}; run as root, or give the binary CAP_SYS_NICE (`setcap cap_sys_nice+ep`), or raise RLIMIT_RTPRIO to 10")]
+    #[error(
+        "real-time scheduling: {0}; run as root, or give the binary CAP_SYS_NICE (`setcap cap_sys_nice+ep`), or raise RLIMIT_RTPRIO to 10"
+    )]
     Realtime(io::Error),
     /// The journal could not be created.
     #[error("creating the journal {path}: {error}")]

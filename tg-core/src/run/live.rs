@@ -77,16 +77,48 @@ fn to_fields(s: &State) -> [u64; FIELDS] {
     let (t, c) = (&s.totals, &s.totals.counts);
     let d = &c.dropped;
     [
-        s.active, s.connecting, t.attempts, t.failed_attempts, t.established, t.lost, c.intended, c.sent,
-        d.no_connection, d.in_flight_limit, d.buffer_full, d.late, d.send_failed, c.received, c.lost_in_flight,
-        c.late, c.duplicate, c.reordered, c.other_host,
+        s.active,
+        s.connecting,
+        t.attempts,
+        t.failed_attempts,
+        t.established,
+        t.lost,
+        c.intended,
+        c.sent,
+        d.no_connection,
+        d.in_flight_limit,
+        d.buffer_full,
+        d.late,
+        d.send_failed,
+        c.received,
+        c.lost_in_flight,
+        c.late,
+        c.duplicate,
+        c.reordered,
+        c.other_host,
     ]
 }
 
 fn from_fields(f: [u64; FIELDS]) -> State {
     let [
-        active, connecting, attempts, failed_attempts, established, lost, intended, sent, no_connection,
-        in_flight_limit, buffer_full, late_drop, send_failed, received, lost_in_flight, late, duplicate, reordered,
+        active,
+        connecting,
+        attempts,
+        failed_attempts,
+        established,
+        lost,
+        intended,
+        sent,
+        no_connection,
+        in_flight_limit,
+        buffer_full,
+        late_drop,
+        send_failed,
+        received,
+        lost_in_flight,
+        late,
+        duplicate,
+        reordered,
         other_host,
     ] = f;
     let dropped = Dropped { no_connection, in_flight_limit, buffer_full, late: late_drop, send_failed };

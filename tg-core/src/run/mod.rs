@@ -31,13 +31,14 @@ pub use error::{RunError, StartError};
 pub use live::Snapshot;
 pub use recorder::JournalFile;
 pub use spin::WakeUp;
+pub(crate) use spin::measure as measure_wake_up;
 
 use crate::record::{self, EngineFacts, Place};
 use crate::sys::{clock, host};
-use live::Live;
-use recorder::Recorder;
 use crew::{Crew, ShardSetup};
+use live::Live;
 use orders::Orders;
+use recorder::Recorder;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

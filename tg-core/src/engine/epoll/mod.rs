@@ -175,8 +175,10 @@ impl Engine for Epoll {
         }
         while let Some((token, readiness)) = self.pending.front_mut() {
             let token = *token;
-            let socket = self.sockets.get_mut(token.slot as usize).and_then(Option::as_mut).filter(|s| s.token == token);
-            let Some(event) = socket.and_then(|s| s.progress(readiness, &self.payload, &mut self.buffer, &mut self.received))
+            let socket =
+                self.sockets.get_mut(token.slot as usize).and_then(Option::as_mut).filter(|s| s.token == token);
+            let Some(event) =
+                socket.and_then(|s| s.progress(readiness, &self.payload, &mut self.buffer, &mut self.received))
             else {
                 self.pending.pop_front();
                 continue;

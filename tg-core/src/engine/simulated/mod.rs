@@ -158,8 +158,11 @@ impl Simulated {
 }
 
 fn local_address(connect: &Connect, token: Token) -> SocketAddr {
-    let any: std::net::IpAddr =
-        if connect.remote.is_ipv4() { std::net::Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
+    let any: std::net::IpAddr = if connect.remote.is_ipv4() {
+        std::net::Ipv4Addr::LOCALHOST.into()
+    } else {
+        std::net::Ipv6Addr::LOCALHOST.into()
+    };
     let port = 1024 + (u64::from(token.slot) * 7919 + u64::from(token.generation)) % 60_000;
     let local = connect.local.unwrap_or(SocketAddr::new(any, 0));
     if local.port() == 0 { SocketAddr::new(local.ip(), port as u16) } else { local }
@@ -199,7 +202,8 @@ impl Engine for Simulated {
     fn next(&mut self) -> Option<Completion> {
         loop {
             let (completion, bytes) = self.ready.pop_front()?;
-            let live = self.sockets[completion.token.slot as usize].as_ref().is_some_and(|s| s.token == completion.token);
+            let live =
+                self.sockets[completion.token.slot as usize].as_ref().is_some_and(|s| s.token == completion.token);
             let last = matches!(completion.event, Event::Closed { .. } | Event::ConnectFailed { .. });
             if live || last {
                 self.received = bytes;

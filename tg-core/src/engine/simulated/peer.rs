@@ -143,7 +143,10 @@ pub(super) enum Delivery {
     Connected,
     ConnectFailed(i32),
     /// Bytes, the first `echoed` of which are a right echo.
-    Bytes { bytes: Vec<u8>, echoed: usize },
+    Bytes {
+        bytes: Vec<u8>,
+        echoed: usize,
+    },
     Fin,
     Error(i32),
     /// The kernel takes the rest of a message.
@@ -164,12 +167,7 @@ pub(super) struct World {
 
 impl World {
     pub fn new(script: Script, payload: &Payload) -> World {
-        World {
-            counts: PeerCounts::default(),
-            random: Random::new(script.seed),
-            size: payload.size() as u64,
-            script,
-        }
+        World { counts: PeerCounts::default(), random: Random::new(script.seed), size: payload.size() as u64, script }
     }
 
     pub fn delay(&mut self) -> Nanos {
@@ -332,7 +330,8 @@ impl Peer {
             Behaviour::Close { .. } => out.push((at, Delivery::Fin)),
             Behaviour::Garbage { .. } => {
                 // Inverted bytes differ from the right ones wherever they are compared.
-                let bytes: Vec<u8> = if unechoed.is_empty() { vec![0xff; 9000] } else { unechoed.iter().map(|b| !b).collect() };
+                let bytes: Vec<u8> =
+                    if unechoed.is_empty() { vec![0xff; 9000] } else { unechoed.iter().map(|b| !b).collect() };
                 out.push((at, Delivery::Bytes { bytes, echoed: 0 }));
             }
             Behaviour::TooMuch { .. } => {
@@ -364,7 +363,8 @@ impl Peer {
             Behaviour::Stall { after } if over(after) => return Vec::new(),
             _ => {}
         }
-        let host = if world.random.chance(world.script.moved) { HOSTS[world.random.below(2) as usize] } else { self.host };
+        let host =
+            if world.random.chance(world.script.moved) { HOSTS[world.random.below(2) as usize] } else { self.host };
         echo[..host.len()].copy_from_slice(host.as_bytes());
         let mut out = Vec::new();
         let copies = 1 + u64::from(world.random.chance(world.script.doubled));
