@@ -3,35 +3,32 @@
 
 use super::{Connection, Echo, Packet, ProtocolError, Shared};
 use crate::payload::Payload;
+use std::collections::VecDeque;
 use tg_model::time::Nanos;
 use tg_model::wire;
 
-/// What became of the datagrams before the oldest one out, as far back as [`History::SPAN`].
+/// What is known of datagrams before the oldest one out.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    /// Bit i: the datagram i + 1 before the oldest one out was given up and has not come since.
-    given_up: u64,
+    /// Those given up whose echo has not come since, oldest first, the last [`History::SPAN`] of them.
+    given_up: VecDeque<u64>,
     /// The highest number whose echo came, plus one.
     highest: u64,
 }
 
 impl History {
-    const SPAN: u64 = u64::BITS as u64;
+    const SPAN: usize = 1024;
 
-    fn pass(&mut self, given_up: bool) {
-        self.given_up = self.given_up << 1 | u64::from(given_up);
+    fn give_up(&mut self, number: u64) {
+        if self.given_up.len() == History::SPAN {
+            self.given_up.pop_front();
+        }
+        self.given_up.push_back(number);
     }
 
-    /// An echo from `back` before the oldest one out: whether its packet had been given up. Further
-    /// back than the span it is taken for late.
-    fn take_late(&mut self, back: u64) -> bool {
-        if back > History::SPAN {
-            return true;
-        }
-        let bit = 1u64 << (back - 1);
-        let late = self.given_up & bit != 0;
-        self.given_up &= !bit;
-        late
+    /// An echo of a datagram before the oldest one out: whether that had been given up.
+    fn take_late(&mut self, number: u64) -> bool {
+        self.given_up.binary_search(&number).map(|at| self.given_up.remove(at)).is_ok()
     }
 }
 
@@ -72,7 +69,7 @@ impl Connection {
 
     fn classify(&mut self, shared: &mut Shared<'_>, number: u64) -> Echo {
         if number < self.received {
-            return if self.datagrams.take_late(self.received - number) { Echo::Late } else { Echo::Duplicate };
+            return if self.datagrams.take_late(number) { Echo::Late } else { Echo::Duplicate };
         }
         let nth = (number - self.received) as u32;
         let Some(packet) = shared.outstanding.get(shared.slot, &self.queue, nth).filter(|p| !p.is_answered()) else {
@@ -93,8 +90,8 @@ impl Connection {
             return false;
         }
         shared.outstanding.pop(shared.slot, &mut self.queue);
+        self.datagrams.give_up(self.received);
         self.received += 1;
-        self.datagrams.pass(true);
         self.drop_answered(shared);
         true
     }
@@ -103,7 +100,6 @@ impl Connection {
         while shared.outstanding.front(shared.slot, &self.queue).is_some_and(Packet::is_answered) {
             shared.outstanding.pop(shared.slot, &mut self.queue);
             self.received += 1;
-            self.datagrams.pass(false);
         }
     }
 
