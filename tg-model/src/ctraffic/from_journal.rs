@@ -33,7 +33,7 @@ pub struct FromJournal {
     entries: Vec<ConnStat>,
     samples: Vec<Sample>,
     open: BTreeMap<ConnId, ConnStat>,
-    /// Slots between connections: when each first tried in vain.
+    /// Slots between connections, with no word yet of how that ended: when each first tried in vain.
     trying: BTreeMap<SlotId, u64>,
     lost: u64,
     failed_attempts: u64,
@@ -110,7 +110,6 @@ impl FromJournal {
         self.seen(closed.ended_ns);
         self.lost += u64::from(closed.reason.is_lost());
         self.open.remove(&closed.established.conn);
-        self.trying.remove(&closed.established.conn.slot);
         self.entries.push(ConnStat {
             ended_ns: closed.ended_ns.max(1),
             err: error_text(closed),
@@ -139,9 +138,7 @@ impl FromJournal {
     pub fn finish(mut self) -> Statistics {
         let end_ns = self.ended_ns.unwrap_or(self.last_ns);
         self.entries.extend(self.open.into_values());
-        if self.ended_ns.is_none() {
-            self.entries.extend(self.trying.into_values().map(never_connected));
-        }
+        self.entries.extend(self.trying.into_values().map(never_connected));
         for entry in self.entries.iter_mut().filter(|e| e.ended_ns == 0) {
             entry.ended_ns = end_ns.max(1);
         }

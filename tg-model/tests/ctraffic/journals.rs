@@ -227,7 +227,7 @@ fn a_slot_without_connection_at_the_end_has_an_entry_that_never_connected() {
     let lost = closed(established(conn(0, 0), 5, 6), 7, EndReason::Reset);
     let lines = [
         Line::Closed(Box::new(lost)),
-        attempt_failed(0, 8, 9),
+        attempt_failed(0, 9, 10),
         attempt_failed(1, 4, 5),
         outage(0, Some(conn(0, 0)), 8),
         outage(1, None, 4),
