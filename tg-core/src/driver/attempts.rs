@@ -18,7 +18,11 @@ pub(super) const PROBE: u64 = 0;
 impl Driver {
     /// The slot tries for a connection now.
     pub(super) fn begin_attempt(&mut self, slot: u32, now: Nanos) {
-        let token = self.slots[slot as usize].next_token();
+        let s = &mut self.slots[slot as usize];
+        let token = s.next_token();
+        if let Some(gap) = &mut s.gap {
+            gap.first_attempt.get_or_insert(now);
+        }
         let target = self.share.global(slot) as usize % self.destinations.len();
         self.connecting += 1;
         self.tally(slot, |t| t.attempts += 1);
@@ -89,7 +93,7 @@ impl Driver {
         let gap = s.gap.as_mut();
         let (first_attempt, failed_attempts) = gap.map_or((attempt.started, 0), |gap| {
             gap.replacement = Some((conn, at));
-            (gap.first_attempt, gap.failed_attempts)
+            (gap.first_attempt.unwrap_or(attempt.started), gap.failed_attempts)
         });
         let established = Established {
             conn,

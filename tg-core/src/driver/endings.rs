@@ -42,7 +42,8 @@ impl Driver {
             // The replacement was lost before it carried a packet.
             self.record_outage(slot, &unserved, at, false);
         }
-        let gap = Gap { lost: Some(conn), since, known: at, first_attempt: at, failed_attempts: 0, replacement: None };
+        let gap =
+            Gap { lost: Some(conn), since, known: at, first_attempt: None, failed_attempts: 0, replacement: None };
         self.slots[slot as usize].gap = Some(gap);
         let goes_on = matches!(self.phase, Phase::Starting | Phase::Running { .. });
         if goes_on && self.plan.reconnect {
@@ -163,7 +164,7 @@ impl Driver {
         }
     }
 
-    fn finish_if_quiet(&mut self) {
+    pub(super) fn finish_if_quiet(&mut self) {
         if self.phase == Phase::Draining && self.active == 0 && self.connecting == 0 {
             self.phase = Phase::Finished;
         }

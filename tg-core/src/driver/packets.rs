@@ -3,6 +3,7 @@
 use super::errno::end_reason;
 use super::slot::State;
 use super::{Driver, Phase};
+use crate::connection::Shared;
 use crate::engine::Op;
 use crate::schedule::Due;
 use tg_model::counts::Counts;
@@ -166,7 +167,7 @@ impl Driver {
             lost: gap.lost,
             replacement: gap.replacement.map(|(conn, _)| conn),
             since_ns: self.rel(gap.since),
-            first_attempt_ns: self.rel(gap.first_attempt),
+            first_attempt_ns: gap.first_attempt.map(|at| self.rel(at)),
             detection_ns: gap.known.since(gap.since).0,
             reconnect_ns: established.since(gap.known).0,
             wait_ns: at.since(established).0,
@@ -179,11 +180,17 @@ impl Driver {
     pub(super) fn check_response(&mut self, slot: u32, now: Nanos) {
         let timeout = Nanos::from(self.plan.response_timeout);
         let transport = self.plan.transport;
-        let (s, mut shared) = self.shared(slot);
-        let State::Up(connection) = &mut s.state else { return };
+        let Driver { slots, payload, outstanding, .. } = self;
+        let mut shared = Shared { payload, outstanding, slot };
+        let State::Up(connection) = &mut slots[slot as usize].state else { return };
         let Some(oldest) = connection.oldest(&shared) else { return self.send_after_echo(slot, now) };
         if oldest.sent + timeout > now {
             return self.timers.arm(slot, oldest.sent + timeout);
+        }
+        if self.phase == Phase::Draining {
+            // It was alive at the plan's end, and its echoes have been waited for long enough.
+            self.end_connection(slot, EndReason::Completed, None, None, now);
+            return self.finish_if_quiet();
         }
         if transport == Transport::Tcp || connection.last_received + timeout <= now {
             return self.end_connection(slot, EndReason::ResponseTimeout, None, None, now);

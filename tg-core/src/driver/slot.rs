@@ -49,7 +49,7 @@ pub struct Gap {
     /// When that was known.
     pub known: Nanos,
     /// When the slot first tried for a replacement.
-    pub first_attempt: Nanos,
+    pub first_attempt: Option<Nanos>,
     /// Attempts that failed since.
     pub failed_attempts: u64,
     /// The replacement, and when it was established.
@@ -79,7 +79,7 @@ impl Slot {
     /// A slot whose first attempt is due at `until`.
     pub fn new(slot: u32, until: Nanos) -> Slot {
         let gap =
-            Gap { lost: None, since: until, known: until, first_attempt: until, failed_attempts: 0, replacement: None };
+            Gap { lost: None, since: until, known: until, first_attempt: None, failed_attempts: 0, replacement: None };
         Slot {
             state: State::Waiting { until },
             token: Token { slot, generation: 0 },

@@ -41,7 +41,8 @@ fn main() -> ExitCode {
     for scenario in scenarios::all() {
         for kind in [Kind::Simulated, Kind::Epoll, Kind::Uring] {
             for (family, ip) in FAMILIES {
-                if kind != Kind::Simulated && !(scenario.transport == Transport::Udp || peers::can(scenario.behaviour)) {
+                if kind != Kind::Simulated && !(scenario.transport == Transport::Udp || peers::can(scenario.behaviour))
+                {
                     continue;
                 }
                 let mut needs = Vec::new();

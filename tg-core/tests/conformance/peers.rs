@@ -84,12 +84,17 @@ fn serve(socket: Socket, behaviour: Behaviour, pieces: bool, seen: &Seen, stop: 
     };
     let mut stream = TcpStream::from(socket);
     stream.set_nodelay(true).expect("nodelay");
+    // Linux hands the listener's time-out on.
+    stream.set_read_timeout(None).expect("no timeout");
     match behaviour {
         Behaviour::ResetLater { delay } | Behaviour::CloseLater { delay } => {
             std::thread::sleep(delay.into());
             if matches!(behaviour, Behaviour::ResetLater { .. }) {
-                reset(&stream);
+                return reset(&stream);
             }
+            // Closing with bytes unread would be a reset.
+            let _ = stream.shutdown(Shutdown::Write);
+            while stream.read(&mut [0; 4096]).is_ok_and(|n| n > 0) {}
             return;
         }
         _ => {}

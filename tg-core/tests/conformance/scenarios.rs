@@ -131,8 +131,14 @@ fn plans() -> Vec<Scenario> {
     let delay = Nanos::from_millis(100);
     vec![
         // One packet a second: the end is known when it happens, not when the next packet is due.
-        Scenario { plan: idle, ..tcp("reset_while_idle", Behaviour::ResetLater { delay }, |r| r.all_lost_by(EndReason::Reset)) },
-        Scenario { plan: idle, ..tcp("close_while_idle", Behaviour::CloseLater { delay }, |r| r.all_lost_by(EndReason::ClosedByPeer)) },
+        Scenario {
+            plan: idle,
+            ..tcp("reset_while_idle", Behaviour::ResetLater { delay }, |r| r.all_lost_by(EndReason::Reset))
+        },
+        Scenario {
+            plan: idle,
+            ..tcp("close_while_idle", Behaviour::CloseLater { delay }, |r| r.all_lost_by(EndReason::ClosedByPeer))
+        },
         Scenario {
             plan: |s| s.reconnect = false,
             ..tcp("no_reconnect", Behaviour::Reset { after: 3000 }, |r| {
@@ -142,7 +148,9 @@ fn plans() -> Vec<Scenario> {
             })
         },
         Scenario {
-            plan: |s| (s.size, s.rate, s.duration) = (1 << 20, Rate::PerConnection(20.0), Some(Duration::from_millis(300))),
+            plan: |s| {
+                (s.size, s.rate, s.duration) = (1 << 20, Rate::PerConnection(20.0), Some(Duration::from_millis(300)))
+            },
             ..tcp("packets_larger_than_the_buffer", Behaviour::Echo, |r| {
                 assert_eq!(r.lost().len(), 0, "{:?}", r.lost());
                 assert!(r.footer().totals.counts.received > 0);

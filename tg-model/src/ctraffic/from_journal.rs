@@ -28,7 +28,6 @@ pub struct FromJournal {
     rate: f64,
     connections: u64,
     packet_size: u64,
-    reconnect: bool,
     /// `ended_ns` is 0 where it is the run's end, which is not known yet.
     entries: Vec<ConnStat>,
     samples: Vec<Sample>,
@@ -52,7 +51,6 @@ impl FromJournal {
             rate: plan.total_rate().unwrap_or_default() * f64::from(plan.size) / 1024.0,
             connections: u64::from(plan.conns),
             packet_size: u64::from(plan.size),
-            reconnect: plan.reconnect,
             entries: Vec::new(),
             samples: Vec::new(),
             open: BTreeMap::new(),
@@ -123,14 +121,13 @@ impl FromJournal {
 
     /// A slot that was still trying when the run ended has an entry that never connected.
     fn outage(&mut self, outage: &Outage) {
-        self.seen(outage.first_attempt_ns);
+        self.seen(outage.since_ns);
         if outage.replacement.is_some() {
             return;
         }
         self.trying.remove(&outage.slot);
-        // Without reconnects only a slot's first connection is tried for.
-        if self.reconnect || outage.lost.is_none() {
-            self.entries.push(never_connected(outage.first_attempt_ns));
+        if let Some(first_attempt_ns) = outage.first_attempt_ns {
+            self.entries.push(never_connected(first_attempt_ns));
         }
     }
 
