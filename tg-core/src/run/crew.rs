@@ -88,7 +88,11 @@ impl Crew {
 
     /// Waits until every thread has ended. False where one panicked.
     pub fn join(&mut self) -> bool {
-        self.threads.drain(..).map(JoinHandle::join).fold(true, |all, one| all && one.is_ok())
+        let mut whole = true;
+        for thread in self.threads.drain(..) {
+            whole &= thread.join().is_ok();
+        }
+        whole
     }
 }
 
