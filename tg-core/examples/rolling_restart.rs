@@ -29,7 +29,8 @@ fn main() -> Result<(), Error> {
     let targets = servers.iter().map(|s| s.addresses()[0].into());
 
     // Slots take the servers in turn: two connections each. The run ends when it is told to.
-    let spec = PlanSpec { conns: CONNS as u32, rate: Rate::PerConnection(50.0), duration: None, ..PlanSpec::new(targets) };
+    let spec =
+        PlanSpec { conns: CONNS as u32, rate: Rate::PerConnection(50.0), duration: None, ..PlanSpec::new(targets) };
     let run = run::start(Plan::try_from(spec)?, run::Options::default())?;
     wait_until(&run, |now| now.active == CONNS && now.totals.counts.received >= 2 * CONNS);
 

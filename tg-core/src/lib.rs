@@ -11,6 +11,7 @@ pub mod connection;
 pub mod driver;
 pub mod engine;
 pub mod payload;
+pub mod pump;
 pub mod random;
 pub mod record;
 pub mod schedule;
