@@ -1,12 +1,12 @@
 //! `doctor`: what this machine gives a run, and what to change. Changes when something else is measured.
 
-use crate::core_stub::doctor as core;
 use crate::exit::Problem;
 use crate::output;
 use crate::report::{Page, json};
 use crate::span::show;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use tg_core::doctor as core;
 use tg_model::plan::{EngineChoice, Plan, PlanSpec, Target};
 
 const EXAMPLES: &str = "\

@@ -3,7 +3,6 @@
 
 mod cli;
 mod completions;
-mod core_stub;
 mod doctor;
 mod exit;
 mod output;

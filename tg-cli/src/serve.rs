@@ -1,12 +1,12 @@
 //! `serve`: the server, until a signal ends it. Changes when an option of it does.
 
-use crate::core_stub::server::{self, Config, Drain, IdentityFields, ServerEngine, ServerError};
 use crate::exit::Problem;
 use crate::output;
 use crate::run::{Stop, StopSignals};
 use crate::span;
 use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
+use tg_core::server::{self, Config, Drain, IdentityFields, ServerEngine, ServerError};
 
 const EXAMPLES: &str = "\
 Examples:

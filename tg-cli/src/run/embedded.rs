@@ -2,12 +2,12 @@
 
 use super::args::RunArgs;
 use super::plan;
-use crate::core_stub::doctor;
-use crate::core_stub::server::{self, Config, ServerHandle};
 use crate::exit::Problem;
 use crate::output;
 use anyhow::Context;
 use std::net::SocketAddr;
+use tg_core::doctor;
+use tg_core::server::{self, Config, ServerHandle};
 use tg_model::plan::{Plan, Target};
 
 /// What the server calls itself, and so the host of the report.

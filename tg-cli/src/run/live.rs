@@ -1,10 +1,10 @@
 //! What is shown while a run goes on: one calm line on a terminal, or `--monitor`'s line a second.
 //! Changes when what is shown does.
 
-use crate::core_stub::run::Snapshot;
 use crate::span;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
+use tg_core::run::Snapshot;
 use tg_model::journal::Totals;
 
 const REDRAW: Duration = Duration::from_millis(500);

@@ -11,12 +11,12 @@ mod source;
 pub use args::{Format, RunArgs};
 pub use signals::{Stop, StopSignals};
 
-use crate::core_stub::run::{self as core, Options, Outcome, RunHandle, StartError};
 use crate::exit::Problem;
 use crate::output;
 use crate::report::{self, Kept};
 use live::Display;
 use std::time::Duration;
+use tg_core::run::{self as core, Options, Outcome, RunHandle, StartError};
 use tg_model::summary::RunEnding;
 
 /// How often signals, the run's end and the display are looked at.

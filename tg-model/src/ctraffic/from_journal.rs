@@ -28,12 +28,11 @@ pub struct FromJournal {
     rate: f64,
     connections: u64,
     packet_size: u64,
-    reconnect: bool,
     /// `ended_ns` is 0 where it is the run's end, which is not known yet.
     entries: Vec<ConnStat>,
     samples: Vec<Sample>,
     open: BTreeMap<ConnId, ConnStat>,
-    /// Slots between connections: when each first tried in vain.
+    /// Slots between connections, with no word yet of how that ended: when each first tried in vain.
     trying: BTreeMap<SlotId, u64>,
     lost: u64,
     failed_attempts: u64,
@@ -52,7 +51,6 @@ impl FromJournal {
             rate: plan.total_rate().unwrap_or_default() * f64::from(plan.size) / 1024.0,
             connections: u64::from(plan.conns),
             packet_size: u64::from(plan.size),
-            reconnect: plan.reconnect,
             entries: Vec::new(),
             samples: Vec::new(),
             open: BTreeMap::new(),
@@ -110,7 +108,6 @@ impl FromJournal {
         self.seen(closed.ended_ns);
         self.lost += u64::from(closed.reason.is_lost());
         self.open.remove(&closed.established.conn);
-        self.trying.remove(&closed.established.conn.slot);
         self.entries.push(ConnStat {
             ended_ns: closed.ended_ns.max(1),
             err: error_text(closed),
@@ -124,14 +121,13 @@ impl FromJournal {
 
     /// A slot that was still trying when the run ended has an entry that never connected.
     fn outage(&mut self, outage: &Outage) {
-        self.seen(outage.first_attempt_ns);
+        self.seen(outage.since_ns);
         if outage.replacement.is_some() {
             return;
         }
         self.trying.remove(&outage.slot);
-        // Without reconnects only a slot's first connection is tried for.
-        if self.reconnect || outage.lost.is_none() {
-            self.entries.push(never_connected(outage.first_attempt_ns));
+        if let Some(first_attempt_ns) = outage.first_attempt_ns {
+            self.entries.push(never_connected(first_attempt_ns));
         }
     }
 
@@ -139,9 +135,7 @@ impl FromJournal {
     pub fn finish(mut self) -> Statistics {
         let end_ns = self.ended_ns.unwrap_or(self.last_ns);
         self.entries.extend(self.open.into_values());
-        if self.ended_ns.is_none() {
-            self.entries.extend(self.trying.into_values().map(never_connected));
-        }
+        self.entries.extend(self.trying.into_values().map(never_connected));
         for entry in self.entries.iter_mut().filter(|e| e.ended_ns == 0) {
             entry.ended_ns = end_ns.max(1);
         }

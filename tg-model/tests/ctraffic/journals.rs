@@ -91,7 +91,7 @@ fn outage(slot: u32, lost: Option<ConnId>, first_attempt_ns: u64) -> Line {
         lost,
         replacement: None,
         since_ns: first_attempt_ns,
-        first_attempt_ns,
+        first_attempt_ns: Some(first_attempt_ns),
         detection_ns: 0,
         reconnect_ns: 0,
         wait_ns: 0,
@@ -227,7 +227,7 @@ fn a_slot_without_connection_at_the_end_has_an_entry_that_never_connected() {
     let lost = closed(established(conn(0, 0), 5, 6), 7, EndReason::Reset);
     let lines = [
         Line::Closed(Box::new(lost)),
-        attempt_failed(0, 8, 9),
+        attempt_failed(0, 9, 10),
         attempt_failed(1, 4, 5),
         outage(0, Some(conn(0, 0)), 8),
         outage(1, None, 4),
@@ -240,7 +240,10 @@ fn a_slot_without_connection_at_the_end_has_an_entry_that_never_connected() {
     assert_eq!(stats.conn_stats[0], never(4));
     assert_eq!(stats.conn_stats[2], never(8));
 
-    let once = told(header(Rate::Total(16.0), |spec| spec.reconnect = false), &lines);
+    let mut untried = lines.clone();
+    let Line::Outage(outage) = &mut untried[3] else { panic!("another line") };
+    outage.first_attempt_ns = None;
+    let once = told(header(Rate::Total(16.0), |spec| spec.reconnect = false), &untried);
     assert_eq!(once.conn_stats, stats.conn_stats[..2]);
 }
 

@@ -85,7 +85,7 @@ fn an_outage_told_by_its_own_line_is_not_counted_again() {
             lost: Option::map(lost, conn),
             replacement: Option::map(replacement, conn),
             since_ns: 0,
-            first_attempt_ns: 0,
+            first_attempt_ns: Some(0),
             detection_ns: 1,
             reconnect_ns: 2,
             wait_ns: 4,

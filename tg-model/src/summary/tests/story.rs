@@ -215,7 +215,7 @@ impl Teller {
             lost: lost.map(conn),
             replacement: replacement.map(conn),
             since_ns: 0,
-            first_attempt_ns: 0,
+            first_attempt_ns: Some(0),
             detection_ns: u64::from(parts_ns[0]),
             reconnect_ns: u64::from(parts_ns[1]),
             wait_ns: u64::from(parts_ns[2]),
