@@ -122,7 +122,9 @@ fn one(args: &ReportArgs, path: &Path, several: bool) -> Result<(), Problem> {
 fn warn(name: &str, summary: &Summary) {
     let journal = &summary.journal;
     if journal.unreadable_lines > 0 {
-        output::stderr(&format!("note: {name}: {} lines cannot be read:", journal.unreadable_lines));
+        let n = journal.unreadable_lines;
+        let lines = if n == 1 { "line" } else { "lines" };
+        output::stderr(&format!("note: {name}: {n} {lines} of it cannot be read:"));
         for line in &journal.unreadable {
             output::stderr(&format!("  line {}: {}", line.line, line.reason));
         }

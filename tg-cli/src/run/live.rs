@@ -54,12 +54,13 @@ impl Display {
         };
     }
 
-    /// Leaves an empty line for the report.
+    /// Leaves an empty line for something else; the next tick may draw again.
     pub fn erase(&mut self) {
-        if let Display::Live { drawn: Some(_) } = self {
+        if let Display::Live { drawn } = self
+            && drawn.take().is_some()
+        {
             let mut err = io::stderr().lock();
             let _ = write!(err, "\r\x1b[K").and_then(|()| err.flush());
-            *self = Display::Silent;
         }
     }
 }

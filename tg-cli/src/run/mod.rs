@@ -50,7 +50,11 @@ fn start_problem(error: StartError) -> Problem {
 fn watch(handle: &RunHandle, signals: &mut StopSignals, mut display: Display) {
     while !handle.is_finished() {
         match signals.pending() {
-            Some(Stop::InOrder) => handle.stop(),
+            Some(Stop::InOrder) => {
+                handle.stop();
+                display.erase();
+                output::stderr("Stopping: echoes still out are awaited. Once more to stop at once.");
+            }
             Some(Stop::AtOnce) => handle.abort(),
             None => {}
         }
