@@ -2,6 +2,7 @@
 
 use crate::exit::Problem;
 use crate::output;
+use crate::report::some;
 use crate::run::{Stop, StopSignals};
 use crate::span;
 use clap::{Args, ValueEnum};
@@ -109,8 +110,8 @@ pub fn serve(args: &ServeArgs) -> Result<(), Problem> {
     // It ends by `close`, and has nothing to tell.
     let _ = waiting.join();
     let stats = stats?;
-    let datagrams = if args.udp { format!(", {} datagrams", stats.datagrams_received) } else { String::new() };
-    output::stderr(&format!("{name} served {} connections{datagrams}", stats.connections_total));
+    let datagrams = if args.udp { format!(", {}", some(stats.datagrams_received, "datagram")) } else { String::new() };
+    output::stderr(&format!("{name} served {}{datagrams}", some(stats.connections_total, "connection")));
     Ok(())
 }
 
