@@ -88,6 +88,7 @@ pub fn serve(args: &ServeArgs) -> Result<(), Problem> {
     let config = config(args, |name| std::env::var_os(name).map(|v| v.to_string_lossy().into_owned()))?;
     let name = config.name.clone();
     let server = server::start(config).map_err(problem)?;
+    signals.prepared();
     let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
     output::stderr(&format!("{name} listens on {}", addresses.join(" and ")));
     if let Some(left_out) = server.left_out() {

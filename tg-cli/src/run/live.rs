@@ -44,8 +44,8 @@ impl Display {
             }
             Display::Monitor { since, .. } if since.elapsed() < SECOND => Ok(()),
             Display::Monitor { since, before } => {
-                // From second to second, without the drift of being called late.
-                *since += SECOND;
+                // Whole seconds: no drift where this is called late, one line where it stood still.
+                *since += SECOND * u32::try_from(since.elapsed().as_secs()).unwrap_or(u32::MAX);
                 let now = snapshot();
                 let header = if before.is_none() { MONITOR_HEADER } else { "" };
                 let line = monitor_line(&now, &before.replace(now.totals).unwrap_or_default());

@@ -33,6 +33,7 @@ pub fn run(args: &RunArgs) -> Result<(), Problem> {
     let command = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
     let options = Options { command, journal: args.output.clone() };
     let handle = core::start(plan, options).map_err(start_problem)?;
+    signals.prepared();
     if let Some(note) = &handle.header().engine_note {
         output::stderr(&format!("note: engine {}: {note}", handle.header().engine));
     }
