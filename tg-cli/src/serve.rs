@@ -2,6 +2,7 @@
 
 use crate::exit::Problem;
 use crate::output;
+use crate::report::some;
 use crate::run::{Stop, StopSignals};
 use crate::span;
 use clap::{Args, ValueEnum};
@@ -87,6 +88,7 @@ pub fn serve(args: &ServeArgs) -> Result<(), Problem> {
     let config = config(args, |name| std::env::var_os(name).map(|v| v.to_string_lossy().into_owned()))?;
     let name = config.name.clone();
     let server = server::start(config).map_err(problem)?;
+    signals.prepared();
     let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
     output::stderr(&format!("{name} listens on {}", addresses.join(" and ")));
     if let Some(left_out) = server.left_out() {
@@ -109,8 +111,8 @@ pub fn serve(args: &ServeArgs) -> Result<(), Problem> {
     // It ends by `close`, and has nothing to tell.
     let _ = waiting.join();
     let stats = stats?;
-    let datagrams = if args.udp { format!(", {} datagrams", stats.datagrams_received) } else { String::new() };
-    output::stderr(&format!("{name} served {} connections{datagrams}", stats.connections_total));
+    let datagrams = if args.udp { format!(", {}", some(stats.datagrams_received, "datagram")) } else { String::new() };
+    output::stderr(&format!("{name} served {}{datagrams}", some(stats.connections_total, "connection")));
     Ok(())
 }
 

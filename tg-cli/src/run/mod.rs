@@ -33,6 +33,7 @@ pub fn run(args: &RunArgs) -> Result<(), Problem> {
     let command = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
     let options = Options { command, journal: args.output.clone() };
     let handle = core::start(plan, options).map_err(start_problem)?;
+    signals.prepared();
     if let Some(note) = &handle.header().engine_note {
         output::stderr(&format!("note: engine {}: {note}", handle.header().engine));
     }
@@ -50,7 +51,11 @@ fn start_problem(error: StartError) -> Problem {
 fn watch(handle: &RunHandle, signals: &mut StopSignals, mut display: Display) {
     while !handle.is_finished() {
         match signals.pending() {
-            Some(Stop::InOrder) => handle.stop(),
+            Some(Stop::InOrder) => {
+                handle.stop();
+                display.erase();
+                output::stderr("Stopping: echoes still out are awaited. Once more to stop at once.");
+            }
             Some(Stop::AtOnce) => handle.abort(),
             None => {}
         }
