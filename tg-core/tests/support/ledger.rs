@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use tg_core::simulate::Outcome;
 use tg_model::counts::Counts;
 use tg_model::id::SlotId;
-use tg_model::journal::{Ending, Line, Totals};
+use tg_model::journal::{Ending, Line, Notes, Totals};
 use tg_model::outcome::EndReason;
 use tg_model::plan::{Plan, Rate, Transport};
+use tg_model::summary::SummaryBuilder;
 
 fn add(to: &mut Totals, counts: &Counts, lost: bool) {
     to.established += 1;
@@ -60,6 +61,17 @@ pub fn check(plan: &Plan, outcome: &Outcome) {
     assert_eq!(sum, run);
     assert_eq!(run.established, run.lost + lasting);
     agree_with_peers(plan, outcome, &run, &reasons);
+    agree_with_summary(plan, outcome, &run, lasting);
+}
+
+fn agree_with_summary(plan: &Plan, outcome: &Outcome, run: &Totals, lasting: u64) {
+    let mut summary = SummaryBuilder::new(&outcome.header);
+    outcome.lines.iter().for_each(|line| summary.push(line));
+    let summary = summary.finish(&Notes::default());
+    assert!(summary.accounting.ok, "{:?}", summary.accounting);
+    assert_eq!((summary.lost, summary.lasting), (run.lost, lasting));
+    assert!(summary.outages.count <= run.lost + summary.never_connected);
+    assert!(summary.outages.still_out <= u64::from(plan.conns));
 }
 
 fn agree_with_peers(plan: &Plan, outcome: &Outcome, run: &Totals, reasons: &BTreeMap<EndReason, u64>) {
