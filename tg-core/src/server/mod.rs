@@ -139,9 +139,6 @@ pub fn start(config: Config) -> Result<ServerHandle, ServerError> {
     if config.udp && config.engine == ServerEngine::Uring {
         return Err(ServerError::UdpNeedsEpoll);
     }
-    if config.engine == ServerEngine::Uring {
-        uring::probe().map_err(ServerError::RingRefused)?;
-    }
     let mut sockets = listen::bind(&config.listen, config.udp)?;
     let addresses = std::mem::take(&mut sockets.addresses);
     let left_out = sockets.left_out.take();

@@ -189,10 +189,7 @@ mod tests {
             r
         });
         let second = prop_oneof![request, damaged, bytes(0..20)];
-        prop_oneof![
-            (bytes(64..65), second, bytes(0..600)).prop_map(|(a, b, c)| [a, b, c].concat()),
-            bytes(0..200),
-        ]
+        prop_oneof![(bytes(64..65), second, bytes(0..600)).prop_map(|(a, b, c)| [a, b, c].concat()), bytes(0..200),]
     }
 
     proptest! {

@@ -36,8 +36,9 @@ const BUFFER_MAX: usize = 64 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether this process may use a ring with the operations that the server needs. tokio-uring itself
-/// panics where it may not.
-pub(super) fn probe() -> io::Result<()> {
+/// panics where it may not. Not for the caller's thread: the kernel interrupts the thread that had a
+/// ring once more, when it frees the ring (io_ring_exit_work).
+fn probe() -> io::Result<()> {
     let ring = IoUring::new(ENTRIES)?;
     let mut probe = Probe::new();
     ring.submitter().register_probe(&mut probe)?;
@@ -60,18 +61,12 @@ pub(super) fn start(
     let (ready, started) = mpsc::sync_channel(1);
     let shared = (Arc::clone(&control), config.drain, Introduction::new(config));
     let thread = super::spawn(move || {
-        let mut builder = tokio_uring::builder();
-        builder.entries(ENTRIES).uring_builder(tokio_uring::uring_builder().setup_cqsize(COMPLETIONS));
-        let runtime = match tokio_uring::Runtime::new(&builder) {
-            Ok(runtime) => runtime,
-            Err(source) => return Err(ServerError::Setup { what: "start tokio-uring", source }),
-        };
+        let runtime = runtime()?;
         // The receiver waits for this.
         let _ = ready.send(());
         let (control, drain, introduction) = shared;
         let server = Rc::new(Server::new(control, drain, wake, introduction));
-        runtime.block_on(Rc::clone(&server).run(sockets));
-        drop(runtime);
+        runtime.block_on(server.run(sockets));
         Ok(())
     })?;
     match started.recv() {
@@ -79,6 +74,13 @@ pub(super) fn start(
         // It ended without a word: by the error that it gives, or by a panic.
         Err(_) => Err(thread.join().unwrap_or(Err(ServerError::Panicked)).err().unwrap_or(ServerError::Panicked)),
     }
+}
+
+fn runtime() -> Result<tokio_uring::Runtime, ServerError> {
+    probe().map_err(ServerError::RingRefused)?;
+    let mut builder = tokio_uring::builder();
+    builder.entries(ENTRIES).uring_builder(tokio_uring::uring_builder().setup_cqsize(COMPLETIONS));
+    tokio_uring::Runtime::new(&builder).map_err(|source| ServerError::Setup { what: "start tokio-uring", source })
 }
 
 /// Wakes the main task, from this thread or another one.

@@ -113,7 +113,9 @@ fn local(message: &libc::msghdr) -> Local {
         while !at.is_null() {
             let data = libc::CMSG_DATA(at);
             match ((*at).cmsg_level, (*at).cmsg_type) {
-                (libc::IPPROTO_IP, libc::IP_PKTINFO) => return Local::V4(data.cast::<libc::in_pktinfo>().read_unaligned()),
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    return Local::V4(data.cast::<libc::in_pktinfo>().read_unaligned());
+                }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     return Local::V6(data.cast::<libc::in6_pktinfo>().read_unaligned());
                 }

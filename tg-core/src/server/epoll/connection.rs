@@ -255,7 +255,12 @@ mod tests {
         for (hang_up, want) in [(false, Next::Wait), (true, Next::Close)] {
             let counters = Counters::default();
             let script = Script {
-                input: vec![0; 70], at: 0, reads: [].into(), writes: [].into(), output: Vec::new(), most_unsent: 0,
+                input: vec![0; 70],
+                at: 0,
+                reads: [].into(),
+                writes: [].into(),
+                output: Vec::new(),
+                most_unsent: 0,
             };
             let mut connection = Connection::new(script, "192.0.2.1:1".parse().unwrap());
             let mut introduction = Introduction::new(&Config::default());
@@ -269,7 +274,12 @@ mod tests {
         let counters = Counters::default();
         counters.connections.add(1);
         let script = Script {
-            input: vec![0; 70], at: 0, reads: [].into(), writes: [10, 0].into(), output: Vec::new(), most_unsent: 0,
+            input: vec![0; 70],
+            at: 0,
+            reads: [].into(),
+            writes: [10, 0].into(),
+            output: Vec::new(),
+            most_unsent: 0,
         };
         let mut connection = Connection::new(script, "192.0.2.1:1".parse().unwrap());
         let mut introduction = Introduction::new(&Config::default());

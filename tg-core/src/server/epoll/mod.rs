@@ -97,16 +97,22 @@ impl Server {
     }
 
     fn run(mut self) -> Result<(), ServerError> {
+        let result = self.serve();
+        self.close();
+        result
+    }
+
+    fn serve(&mut self) -> Result<(), ServerError> {
         let mut events = Events::with_capacity(EVENTS);
-        let result = loop {
+        while !self.is_over() {
             match self.poll.poll(&mut events, self.timeout()) {
                 Ok(()) => {}
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => break Err(ServerError::Wait(e)),
+                Err(e) => return Err(ServerError::Wait(e)),
             }
-            // Before the events: what is to die reads no more.
+            // Before the events, too: what is to die reads no more.
             if self.is_over() {
-                break Ok(());
+                break;
             }
             let mut again = std::mem::take(&mut self.again);
             again.sort_unstable();
@@ -118,9 +124,8 @@ impl Server {
                 self.advance(token, false);
             }
             self.resume_accepting();
-        };
-        self.close();
-        result
+        }
+        Ok(())
     }
 
     /// Until when to wait for events at most.
