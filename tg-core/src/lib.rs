@@ -12,6 +12,7 @@ pub mod driver;
 pub mod engine;
 pub mod payload;
 pub mod random;
+pub mod record;
 pub mod schedule;
 pub mod simulate;
 

@@ -32,9 +32,9 @@ impl Dropped {
         }
     }
 
-    /// All reasons together.
+    /// All reasons together; saturates, for a damaged file may hold anything.
     pub fn total(&self) -> u64 {
-        DropReason::ALL.iter().map(|r| self.by(*r)).sum()
+        DropReason::ALL.iter().map(|r| self.by(*r)).fold(0, u64::saturating_add)
     }
 }
 
@@ -114,27 +114,27 @@ impl Counts {
         self.other_host += 1;
     }
 
-    /// Adds `other`, counter by counter.
+    /// Adds `other`, counter by counter; saturates, as `other` may come from a damaged file.
     pub fn add(&mut self, other: &Counts) {
-        self.intended += other.intended;
-        self.sent += other.sent;
-        self.dropped.no_connection += other.dropped.no_connection;
-        self.dropped.in_flight_limit += other.dropped.in_flight_limit;
-        self.dropped.buffer_full += other.dropped.buffer_full;
-        self.dropped.late += other.dropped.late;
-        self.dropped.send_failed += other.dropped.send_failed;
-        self.received += other.received;
-        self.lost_in_flight += other.lost_in_flight;
-        self.late += other.late;
-        self.duplicate += other.duplicate;
-        self.reordered += other.reordered;
-        self.other_host += other.other_host;
+        self.intended = self.intended.saturating_add(other.intended);
+        self.sent = self.sent.saturating_add(other.sent);
+        self.dropped.no_connection = self.dropped.no_connection.saturating_add(other.dropped.no_connection);
+        self.dropped.in_flight_limit = self.dropped.in_flight_limit.saturating_add(other.dropped.in_flight_limit);
+        self.dropped.buffer_full = self.dropped.buffer_full.saturating_add(other.dropped.buffer_full);
+        self.dropped.late = self.dropped.late.saturating_add(other.dropped.late);
+        self.dropped.send_failed = self.dropped.send_failed.saturating_add(other.dropped.send_failed);
+        self.received = self.received.saturating_add(other.received);
+        self.lost_in_flight = self.lost_in_flight.saturating_add(other.lost_in_flight);
+        self.late = self.late.saturating_add(other.late);
+        self.duplicate = self.duplicate.saturating_add(other.duplicate);
+        self.reordered = self.reordered.saturating_add(other.reordered);
+        self.other_host = self.other_host.saturating_add(other.other_host);
     }
 
     /// The equations that hold for what has ended: intended = sent + dropped, and
     /// sent = received + lost in flight. The error is the one that does not, in words.
     pub fn check(&self) -> Result<(), String> {
-        if self.intended != self.sent + self.dropped.total() {
+        if Some(self.intended) != self.sent.checked_add(self.dropped.total()) {
             return Err(format!(
                 "intended {} is not sent {} + dropped {}",
                 self.intended,
@@ -142,7 +142,7 @@ impl Counts {
                 self.dropped.total()
             ));
         }
-        if self.sent != self.received + self.lost_in_flight {
+        if Some(self.sent) != self.received.checked_add(self.lost_in_flight) {
             return Err(format!(
                 "sent {} is not received {} + lost in flight {}",
                 self.sent, self.received, self.lost_in_flight

@@ -34,8 +34,8 @@ pub enum HistogramError {
     /// Not a V2 histogram.
     #[error("the histogram is not in HdrHistogram's V2 form: {0:?}")]
     Format(hdrhistogram::serialization::DeserializeError),
-    /// Its range is not tg's.
-    #[error("the histogram's range is not 1 ns to {VALUE_MAX_NS} ns with 3 digits")]
+    /// Its length or range is not tg's.
+    #[error("the histogram's length is not what it says, or its range is not 1 ns to {VALUE_MAX_NS} ns with 3 digits")]
     Range,
 }
 
@@ -78,7 +78,7 @@ impl Histogram {
     pub fn add(&mut self, other: &Histogram) {
         // Equal ranges (the type has one range), so adding cannot fail.
         let _ = self.counts.add(&other.counts);
-        self.clamped += other.clamped;
+        self.clamped = self.clamped.saturating_add(other.clamped);
     }
 
     /// Forgets every value.
@@ -108,9 +108,14 @@ impl Histogram {
     }
 }
 
-/// The header of the V2 form (cookie, length, offset, digits, lowest, highest: big-endian) is looked at
-/// first, so that a file cannot ask for a huge table.
+/// The header of the V2 form (cookie, length, offset, digits, lowest, highest, ratio: big-endian) is
+/// looked at first, so that a file cannot ask for a huge table or, by the length, for a huge buffer.
 fn check_range(bytes: &[u8]) -> Result<(), HistogramError> {
+    const HEADER_LEN: usize = 40;
+    let payload_len = bytes.len().checked_sub(HEADER_LEN).and_then(|n| u32::try_from(n).ok());
+    if bytes.get(4..8) != payload_len.map(u32::to_be_bytes).as_ref().map(|b| b.as_slice()) {
+        return Err(HistogramError::Range);
+    }
     let field = |at: usize| bytes.get(at..at + 8).map(|b| b.iter().fold(0u64, |n, b| n << 8 | u64::from(*b)));
     let digits = bytes.get(12..16).ok_or(HistogramError::Range)?;
     if digits != [0, 0, 0, SIGNIFICANT_DIGITS] || field(16) != Some(1) || field(24) != Some(VALUE_MAX_NS) {

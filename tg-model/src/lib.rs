@@ -21,6 +21,8 @@ pub mod id;
 pub mod journal;
 pub mod outcome;
 pub mod plan;
+#[cfg(test)]
+mod schema;
 pub mod summary;
 pub mod tcp_info;
 pub mod time;

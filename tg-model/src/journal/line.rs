@@ -173,8 +173,8 @@ pub struct Outage {
     pub replacement: Option<ConnId>,
     /// When service was lost.
     pub since_ns: u64,
-    /// When the slot first tried for a replacement.
-    pub first_attempt_ns: u64,
+    /// When the slot first tried for a replacement; `None` where it never did.
+    pub first_attempt_ns: Option<u64>,
     /// From there to the moment that the loss was known.
     pub detection_ns: u64,
     /// From there to the replacement's establishment, failed attempts and back-off included.

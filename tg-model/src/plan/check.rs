@@ -213,7 +213,8 @@ mod tests {
 
     #[test]
     fn absurd_numbers_are_refused_by_name() {
-        let bad: [(&str, fn(&mut PlanSpec)); 16] = [
+        type Spoil = fn(&mut PlanSpec);
+        let bad: [(&str, Spoil); 16] = [
             ("connections", |s| s.conns = 0),
             ("connections", |s| s.conns = u32::MAX),
             ("packet size", |s| s.size = 63),

@@ -1,0 +1,104 @@
+//! The packets in flight of all connections of a shard: one table, allocated once.
+//!
+//! Cell i of all slots lie side by side, so memory is touched only as deep as the deepest queue was:
+//! usually one cell a slot.
+
+use tg_model::time::Nanos;
+
+/// A packet in flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Packet {
+    /// When it was due.
+    pub intended: Nanos,
+    /// When the kernel took its first byte.
+    pub sent: Nanos,
+}
+
+impl Packet {
+    const ANSWERED: Nanos = Nanos::MAX;
+
+    /// A datagram in the middle of the queue whose echo has come.
+    pub fn is_answered(self) -> bool {
+        self.sent == Packet::ANSWERED
+    }
+}
+
+/// The place of one connection's packets in the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    head: u32,
+    len: u32,
+}
+
+impl Queue {
+    /// Packets in it, answered datagrams in the middle included.
+    pub fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// No packet in it.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// The table.
+#[derive(Debug)]
+pub struct Outstanding {
+    cells: Vec<Packet>,
+    slots: usize,
+    depth: u32,
+}
+
+impl Outstanding {
+    /// Room for `depth` packets of each of `slots` slots.
+    pub fn new(slots: u32, depth: u32) -> Outstanding {
+        let slots = slots as usize;
+        // All zero bytes: the allocator hands out untouched pages.
+        Outstanding { cells: vec![Packet::default(); slots * depth as usize], slots, depth }
+    }
+
+    fn index(&self, slot: u32, queue: &Queue, nth: u32) -> usize {
+        ((queue.head + nth) % self.depth) as usize * self.slots + slot as usize
+    }
+
+    /// Adds the newest packet. The caller keeps the limit: a full queue drops the oldest.
+    pub fn push(&mut self, slot: u32, queue: &mut Queue, packet: Packet) {
+        debug_assert!(queue.len < self.depth);
+        if queue.len == self.depth {
+            self.pop(slot, queue);
+        }
+        let at = self.index(slot, queue, queue.len);
+        self.cells[at] = packet;
+        queue.len += 1;
+    }
+
+    /// The oldest packet.
+    pub fn front(&self, slot: u32, queue: &Queue) -> Option<Packet> {
+        self.get(slot, queue, 0)
+    }
+
+    /// The packet `nth` after the oldest.
+    pub fn get(&self, slot: u32, queue: &Queue, nth: u32) -> Option<Packet> {
+        (nth < queue.len).then(|| self.cells[self.index(slot, queue, nth)])
+    }
+
+    /// Takes the oldest packet out.
+    pub fn pop(&mut self, slot: u32, queue: &mut Queue) -> Option<Packet> {
+        let packet = self.front(slot, queue)?;
+        queue.head = (queue.head + 1) % self.depth;
+        queue.len -= 1;
+        if queue.len == 0 {
+            queue.head = 0;
+        }
+        Some(packet)
+    }
+
+    /// Marks the packet `nth` after the oldest as answered; gives it as it was.
+    pub fn answer(&mut self, slot: u32, queue: &Queue, nth: u32) -> Option<Packet> {
+        let packet = self.get(slot, queue, nth)?;
+        let at = self.index(slot, queue, nth);
+        self.cells[at].sent = Packet::ANSWERED;
+        Some(packet)
+    }
+}

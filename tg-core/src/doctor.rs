@@ -1,0 +1,63 @@
+//! What this machine gives a run: asked before one, so that nobody has to guess afterwards.
+
+use crate::engine::{Engine, epoll, uring};
+use crate::run::WakeUp;
+use crate::sys::{host, limits, thread};
+use std::io;
+use std::sync::Arc;
+use tg_model::plan::EngineChoice;
+
+/// Whether the io_uring engine can be had.
+///
+/// # Errors
+/// Why not, in words.
+pub fn probe_uring() -> Result<(), String> {
+    uring::probe().map_err(|e| e.to_string())
+}
+
+/// Soft and hard limit on open files.
+///
+/// # Errors
+/// The kernel refuses to say.
+pub fn descriptor_limit() -> io::Result<(u64, u64)> {
+    limits::descriptors()
+}
+
+/// The kernel's clock source; empty where it does not say.
+pub fn clock_source() -> String {
+    host::clock_source()
+}
+
+/// How late the engine that a run would use wakes up, and the engine's name. Takes about 30 ms.
+///
+/// # Errors
+/// That engine cannot be had.
+pub fn wake_up_error(choice: EngineChoice) -> io::Result<(&'static str, WakeUp)> {
+    on_a_thread(move || {
+        thread::set_timer_slack_1ns();
+        let payload: Arc<[u8]> = vec![0; 64].into();
+        if choice != EngineChoice::Epoll {
+            let config = uring::Config { slots: 1, payload: payload.clone(), packet_size: 64, datagram: false };
+            match uring::UringEngine::new(config) {
+                Ok(mut engine) => return Ok((engine.name(), crate::run::measure_wake_up(&mut engine)?)),
+                Err(e) if choice == EngineChoice::Uring => return Err(io::Error::other(e)),
+                Err(_) => {}
+            }
+        }
+        let mut engine = epoll::Epoll::new(1, payload)?;
+        Ok((engine.name(), crate::run::measure_wake_up(&mut engine)?))
+    })
+}
+
+/// Whether `--realtime` would be allowed.
+///
+/// # Errors
+/// Why not.
+pub fn realtime() -> io::Result<()> {
+    on_a_thread(thread::set_realtime)
+}
+
+/// Runs on a thread of its own, whose scheduling may be changed.
+fn on_a_thread<T: Send>(body: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    std::thread::scope(|scope| scope.spawn(body).join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked"))))
+}

@@ -1,0 +1,124 @@
+//! Lines that a run as a whole writes: header, samples, slots, footer. Changes when one of those does.
+
+use crate::driver::Metrics;
+use crate::schedule;
+use tg_model::journal::{Ending, Footer, Header, Line, Sample, Totals};
+use tg_model::plan::Plan;
+use tg_model::time::Nanos;
+
+/// Where and when a run began.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// Host name.
+    pub machine: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// The engine's clock at the run's start.
+    pub monotonic: Nanos,
+    /// CLOCK_REALTIME read with it.
+    pub realtime: Nanos,
+}
+
+/// What drives a run's sockets.
+#[derive(Clone, Debug, Default)]
+pub struct EngineFacts {
+    /// Its name.
+    pub name: String,
+    /// Why that one.
+    pub note: Option<String>,
+    /// The busy-wait window.
+    pub spin: Nanos,
+}
+
+/// The first line.
+pub fn header(plan: &Plan, command: Vec<String>, engine: EngineFacts, place: Place) -> Header {
+    Header {
+        tg_version: env!("CARGO_PKG_VERSION").to_owned(),
+        command,
+        period_ns: plan.total_rate().map(|total| schedule::period(total / f64::from(plan.conns)).0),
+        plan: plan.clone(),
+        engine: engine.name,
+        engine_note: engine.note,
+        spin_ns: engine.spin.0,
+        machine: place.machine,
+        kernel: place.kernel,
+        boot_id: place.boot_id,
+        monotonic_ns: place.monotonic.0,
+        realtime_ns: place.realtime.0,
+    }
+}
+
+/// The state of a run at one moment: of one shard, or of all together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct State {
+    /// Slots with a connection.
+    pub active: u64,
+    /// Slots with an attempt under way.
+    pub connecting: u64,
+    /// Totals so far.
+    pub totals: Totals,
+}
+
+impl State {
+    /// Adds another shard's.
+    pub fn add(&mut self, other: &State) {
+        self.active += other.active;
+        self.connecting += other.connecting;
+        let (to, from) = (&mut self.totals, &other.totals);
+        to.attempts += from.attempts;
+        to.failed_attempts += from.failed_attempts;
+        to.established += from.established;
+        to.lost += from.lost;
+        to.counts.add(&from.counts);
+    }
+}
+
+/// A sample of the interval from `since_ns` to `at_ns`.
+pub fn sample(since_ns: u64, at_ns: u64, realtime: Nanos, state: &State, metrics: &Metrics) -> Line {
+    Line::Sample(Box::new(Sample {
+        at_ns,
+        since_ns,
+        realtime_ns: realtime.0,
+        active: state.active,
+        connecting: state.connecting,
+        totals: state.totals,
+        latency: metrics.latency.encode(),
+        service_time: metrics.service_time.encode(),
+        lateness: metrics.lateness.encode(),
+    }))
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// How.
+    pub ending: Ending,
+    /// The engine's error.
+    pub error: Option<String>,
+    /// Time zero.
+    pub zero_ns: Option<u64>,
+    /// When sending stopped.
+    pub stopped_ns: u64,
+    /// When the last connection was closed.
+    pub ended_ns: u64,
+    /// Records that found their queue full.
+    pub records_lost: u64,
+    /// CPU time of the packet threads.
+    pub cpu: Nanos,
+}
+
+/// The last line.
+pub fn footer(end: End, totals: Totals) -> Line {
+    Line::Footer(Footer {
+        ending: end.ending,
+        error: end.error,
+        zero_ns: end.zero_ns,
+        stopped_ns: end.stopped_ns,
+        ended_ns: end.ended_ns,
+        totals,
+        records_lost: end.records_lost,
+        cpu_ns: end.cpu.0,
+    })
+}

@@ -1,0 +1,154 @@
+//! Runs a plan on threads of its own, with real sockets, and writes its journal.
+//!
+//! ```no_run
+//! use tg_core::run;
+//! use tg_model::plan::{Plan, PlanSpec};
+//!
+//! let target = "127.0.0.1:5003".parse().map_err(std::io::Error::other)?;
+//! let plan = Plan::try_from(PlanSpec { conns: 8, ..PlanSpec::new([target]) })?;
+//! let handle = run::start(plan, run::Options::default())?;
+//! println!("{} connections are up", handle.snapshot().active);
+//! let outcome = handle.wait()?;
+//! println!("{} connections were lost", outcome.summary.lost);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A run has no globals, catches no signals, prints nothing and needs no privileges.
+
+mod crew;
+mod error;
+mod lines;
+mod live;
+mod orders;
+mod prepare;
+mod recorder;
+mod resolver;
+mod select;
+mod shard;
+mod spin;
+
+pub use error::{RunError, StartError};
+pub use live::Snapshot;
+pub use recorder::JournalFile;
+pub use spin::WakeUp;
+pub(crate) use spin::measure as measure_wake_up;
+
+use crate::record::{self, EngineFacts, Place};
+use crate::sys::{clock, host};
+use crew::{Crew, ShardSetup};
+use live::Live;
+use orders::Orders;
+use recorder::Recorder;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use tg_model::journal::{Event, Header, Line};
+use tg_model::plan::Plan;
+use tg_model::summary::Summary;
+
+/// How a run is recorded.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The command line, for the journal's header.
+    pub command: Vec<String>,
+    /// Where the journal goes; `None`: an unlinked temporary file.
+    pub journal: Option<PathBuf>,
+}
+
+/// What a run gave.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the journal adds up to.
+    pub summary: Summary,
+    /// The journal could not be written to its end. The summary is whole all the same.
+    pub journal_error: Option<String>,
+    /// The journal.
+    pub journal: JournalFile,
+}
+
+/// A run under way. Dropping it ends the run at once.
+#[derive(Debug)]
+pub struct RunHandle {
+    header: Header,
+    live: Arc<Live>,
+    orders: Arc<Orders>,
+    finished: Arc<AtomicBool>,
+    recorder: Option<JoinHandle<Result<Outcome, RunError>>>,
+}
+
+/// Starts a run: returns once its engines stand, before the first attempt.
+///
+/// # Errors
+/// The plan cannot be carried out here; [`StartError::is_usage`] tells whether the plan is to blame.
+pub fn start(plan: Plan, options: Options) -> Result<RunHandle, StartError> {
+    let prepared = prepare::prepare(&plan)?;
+    let (engine, note) = select::select(plan.engine)?;
+    let plan = Arc::new(plan);
+    let live = Arc::new(Live::new(plan.threads as usize));
+    let orders = Arc::new(Orders::new(plan.threads));
+    let setup = ShardSetup { plan: plan.clone(), engine, destinations: prepared.destinations };
+    let crew = Crew::start(&setup, &live, &orders)?;
+    let journal = JournalFile::create(options.journal.as_deref())?;
+    let (monotonic, realtime) = clock::both();
+    let place = Place { machine: host::name(), kernel: host::kernel(), boot_id: host::boot_id(), monotonic, realtime };
+    let facts = EngineFacts { name: engine.name().to_owned(), note, spin: crew.spin };
+    let header = record::header(&plan, options.command, facts, place);
+    let resolved = prepared.resolved.into_iter().map(|event| Line::Event(Event { at_ns: 0, event })).collect();
+    let finished = Arc::new(AtomicBool::new(false));
+    let done = finished.clone();
+    let recorder = Recorder::new(journal, header.clone(), crew, live.clone(), orders.clone());
+    let recorder = std::thread::Builder::new().name("tg-recorder".into()).spawn(move || {
+        let outcome = recorder.run(resolved);
+        done.store(true, Ordering::Release);
+        outcome
+    });
+    let recorder = Some(recorder.map_err(StartError::Thread)?);
+    Ok(RunHandle { header, live, orders, finished, recorder })
+}
+
+impl RunHandle {
+    /// The journal's header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Figures of this moment; latency and lateness are those of the last second.
+    pub fn snapshot(&self) -> Snapshot {
+        self.live.snapshot(clock::monotonic().since(tg_model::time::Nanos(self.header.monotonic_ns)))
+    }
+
+    /// Ends the run in good order: sending stops, echoes still out are awaited.
+    pub fn stop(&self) {
+        self.orders.stop();
+    }
+
+    /// Ends the run at once.
+    pub fn abort(&self) {
+        self.orders.abort();
+    }
+
+    /// The run is over; [`RunHandle::wait`] will not block.
+    pub fn is_finished(&self) -> bool {
+        self.finished.load(Ordering::Acquire)
+    }
+
+    /// Waits for the run's end.
+    ///
+    /// # Errors
+    /// The engine failed, or a thread panicked; the journal holds what was recorded until then.
+    pub fn wait(mut self) -> Result<Outcome, RunError> {
+        let recorder = self.recorder.take().ok_or(RunError::Panicked)?;
+        recorder.join().map_err(|_| RunError::Panicked)?
+    }
+}
+
+impl Drop for RunHandle {
+    fn drop(&mut self) {
+        if let Some(recorder) = self.recorder.take() {
+            self.orders.abort();
+            // Its outcome is not asked for.
+            drop(recorder.join());
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! One packet thread: drives the driver with a real engine, and hands out what it records. The packet
+//! path takes no lock and allocates nothing.
+
+use super::lines::Lines;
+use super::live::Live;
+use super::orders::Orders;
+use super::resolver::Resolver;
+use crate::driver::{Command, Driver, Metrics, Wake};
+use crate::engine::Engine;
+use crate::record::State;
+use crate::sys::clock;
+use crossbeam::channel::{Receiver, Sender};
+use std::io;
+use std::sync::Arc;
+use tg_model::journal::{Event, Line, RunEvent, SlotTotals};
+use tg_model::plan::Plan;
+use tg_model::time::Nanos;
+
+/// How long an order to stop may go unheard.
+const ORDERS_EVERY: Nanos = Nanos::from_millis(50);
+/// While another thread's word is awaited: a resolver's, or that of the last shard to start.
+const HURRY: Nanos = Nanos::from_millis(1);
+const SAMPLE_EVERY: Nanos = Nanos::from_secs(1);
+
+/// What a shard tells the recorder.
+#[derive(Debug)]
+pub(super) enum Report {
+    /// An interval's figures.
+    Interval { shard: usize, at: Nanos, state: State, metrics: Box<Metrics> },
+    /// The shard is through.
+    End(Box<ShardEnd>),
+}
+
+/// How a shard ended.
+#[derive(Debug)]
+pub(super) struct ShardEnd {
+    pub shard: usize,
+    pub state: State,
+    pub metrics: Box<Metrics>,
+    pub slots: Vec<SlotTotals>,
+    pub cpu: Nanos,
+    pub stopped: Nanos,
+    pub ended: Nanos,
+    pub error: Option<String>,
+}
+
+/// What a shard shares with other threads.
+#[derive(Debug)]
+pub(super) struct Links {
+    pub shard: usize,
+    pub live: Arc<Live>,
+    pub orders: Arc<Orders>,
+    pub lines: Arc<Lines>,
+    pub report: Sender<Report>,
+    pub fresh: Receiver<Box<Metrics>>,
+}
+
+pub(super) struct Shard<E> {
+    plan: Arc<Plan>,
+    driver: Driver,
+    engine: E,
+    links: Links,
+    resolver: Option<Resolver>,
+    origin: Nanos,
+    spin: Nanos,
+    next_sample: Nanos,
+    announced: bool,
+    scheduled: bool,
+    stopped: Option<Nanos>,
+}
+
+impl<E: Engine> Shard<E> {
+    pub fn new(plan: Arc<Plan>, driver: Driver, engine: E, links: Links, origin: Nanos, spin: Nanos) -> Shard<E> {
+        Shard {
+            plan,
+            driver,
+            engine,
+            links,
+            resolver: None,
+            origin,
+            spin,
+            next_sample: origin + SAMPLE_EVERY,
+            announced: false,
+            scheduled: false,
+            stopped: None,
+        }
+    }
+
+    /// Runs to the plan's end, and reports.
+    pub fn run(mut self) {
+        let error = self.until_finished().err();
+        if error.is_some() {
+            // What is known of each connection is still recorded.
+            let now = self.engine.now();
+            self.links.orders.abort();
+            self.driver.abort(now);
+            self.carry_out(now);
+            while let Some(completion) = self.engine.next() {
+                self.driver.handle(completion, self.engine.received());
+                self.carry_out(completion.at);
+            }
+        }
+        let ended = self.engine.now();
+        let end = ShardEnd {
+            shard: self.links.shard,
+            state: self.state(),
+            metrics: self.driver.swap_metrics(Box::default()),
+            slots: self.driver.slot_totals().collect(),
+            cpu: clock::thread_cpu(),
+            stopped: self.stopped.unwrap_or(ended),
+            ended,
+            error: error.map(|e| format!("engine {}: {e}", self.engine.name())),
+        };
+        // The recorder outlives the shards; without it there is nobody to tell.
+        let _ = self.links.report.send(Report::End(Box::new(end)));
+    }
+
+    fn until_finished(&mut self) -> io::Result<()> {
+        loop {
+            let now = self.engine.now();
+            self.obey(now);
+            let wake = self.driver.poll(now);
+            self.carry_out(now);
+            self.links.live.publish(self.links.shard, &self.state());
+            if now >= self.next_sample {
+                self.sample(now);
+            }
+            if self.driver.is_stopping() && self.stopped.is_none() {
+                self.stopped = Some(now);
+                self.note(now, RunEvent::SendingStopped);
+            }
+            if self.driver.is_finished() && self.engine.closing() == 0 {
+                return Ok(());
+            }
+            self.wait(now, wake)?;
+            while let Some(completion) = self.engine.next() {
+                self.driver.handle(completion, self.engine.received());
+                self.carry_out(completion.at);
+            }
+        }
+    }
+
+    /// Does what other threads want: start the schedule, stop, take a resolved name.
+    fn obey(&mut self, now: Nanos) {
+        let orders = &self.links.orders;
+        let first_attempts_over = !self.announced && self.driver.first_attempts_over();
+        if first_attempts_over && orders.first_attempts_over(now) {
+            let zero_ns = orders.zero().unwrap_or(now).since(self.origin).0;
+            self.note(now, RunEvent::ScheduleStart { zero_ns });
+        }
+        self.announced |= first_attempts_over;
+        if self.announced
+            && !self.scheduled
+            && let Some(zero) = self.links.orders.zero()
+        {
+            self.driver.start_schedule(zero, now);
+            self.scheduled = true;
+        }
+        if self.links.orders.is_aborted() {
+            self.driver.abort(now);
+        } else if self.links.orders.is_stopped() {
+            self.driver.stop(now);
+        }
+        while let Some(answer) = self.resolver.as_mut().and_then(Resolver::answer) {
+            self.driver.resolved(answer.token, answer.outcome, now);
+            if let Some(event) = answer.event {
+                self.note(now, event);
+            }
+        }
+    }
+
+    fn wait(&mut self, now: Nanos, wake: Wake) -> io::Result<()> {
+        let awaits_zero = self.announced && !self.scheduled;
+        let awaits_name = self.resolver.as_ref().is_some_and(Resolver::waiting);
+        let patience = if awaits_zero || awaits_name { HURRY } else { ORDERS_EVERY };
+        let until = wake.at.min(self.next_sample).min(now + patience);
+        let spin = if wake.packet && until == wake.at { self.spin } else { Nanos::ZERO };
+        self.engine.wait(until, spin)
+    }
+
+    fn carry_out(&mut self, now: Nanos) {
+        while let Some(command) = self.driver.commands().pop_front() {
+            match command {
+                Command::Engine(op) => self.engine.submit(op),
+                Command::Resolve { token, target } => {
+                    if let Err(why) = self.ask(token, target) {
+                        self.driver.resolved(token, Err(why), now);
+                    }
+                }
+            }
+        }
+        while let Some(line) = self.driver.lines().pop_front() {
+            self.links.lines.push(line);
+        }
+    }
+
+    fn ask(&mut self, token: crate::engine::Token, target: usize) -> Result<(), String> {
+        if self.resolver.is_none() {
+            let started = Resolver::start(self.plan.clone(), self.plan.conns);
+            self.resolver = Some(started.map_err(|e| format!("starting the resolver: {e}"))?);
+        }
+        let asked = self.resolver.as_mut().is_some_and(|r| r.ask(token, target));
+        if asked { Ok(()) } else { Err("too many names wait for the resolver".to_owned()) }
+    }
+
+    fn note(&self, now: Nanos, event: RunEvent) {
+        self.links.lines.push(Line::Event(Event { at_ns: now.since(self.origin).0, event }));
+    }
+
+    fn state(&self) -> State {
+        let (active, connecting, totals) = self.driver.live();
+        State { active, connecting, totals }
+    }
+
+    /// Hands the interval's histograms over, if there are empty ones to go on with: else the interval
+    /// gets longer.
+    fn sample(&mut self, now: Nanos) {
+        while self.next_sample <= now {
+            self.next_sample = self.next_sample + SAMPLE_EVERY;
+        }
+        if self.links.report.is_full() {
+            return;
+        }
+        let Ok(fresh) = self.links.fresh.try_recv() else { return };
+        let metrics = self.driver.swap_metrics(fresh);
+        let report = Report::Interval { shard: self.links.shard, at: now, state: self.state(), metrics };
+        // Not full a moment ago, and other shards have room of their own: it is taken.
+        let _ = self.links.report.try_send(report);
+    }
+}

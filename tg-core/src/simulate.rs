@@ -1,0 +1,141 @@
+//! A whole run on simulated time: the driver, the simulated engine, and the lines that a real run would
+//! write. For tests of the core, and of anything that reads journals.
+
+use crate::driver::{Command, Destination, Driver, Metrics, Setup};
+use crate::engine::Engine;
+use crate::engine::simulated::{PeerCounts, Script, Simulated};
+use crate::record::{self, EngineFacts, Place, State};
+use crate::schedule::Share;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use tg_model::journal::{Ending, Event, Header, Line, RunEvent};
+use tg_model::plan::{Host, Plan};
+use tg_model::time::Nanos;
+
+/// What a simulated run gave.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The journal's first line.
+    pub header: Header,
+    /// The others.
+    pub lines: Vec<Line>,
+    /// What the peers counted, on their own.
+    pub peers: PeerCounts,
+}
+
+/// When the simulated clock starts: not 0, so that times and spans cannot be taken for each other.
+const START: Nanos = Nanos::from_secs(1000);
+const SECOND: Nanos = Nanos::from_secs(1);
+
+/// Runs `plan` against peers that follow `script`. Names resolve to 127.0.0.1. Without a duration it
+/// runs for ten seconds. `stop_at`: stops in good order so long after the start.
+///
+/// # Errors
+/// The simulation came to a halt: the driver waits for something that will never happen.
+pub fn run(plan: &Plan, script: Script, stop_at: Option<Nanos>) -> io::Result<Outcome> {
+    let share = Share { shard: 0, shards: 1, total: plan.conns };
+    let destinations = plan.targets.iter().map(|t| match &t.host {
+        Host::Ip(ip) => Destination::Address(SocketAddr::new(*ip, t.port)),
+        Host::Name(_) => Destination::Name(0),
+    });
+    let setup = Setup { plan: Arc::new(plan.clone()), share, destinations: destinations.collect(), origin: START };
+    let driver = Driver::new(setup);
+    let engine = Simulated::new(plan.conns, START, driver.payload().clone(), script);
+    let place = Place { monotonic: START, ..Place::default() };
+    let facts = EngineFacts { name: engine.name().to_owned(), ..EngineFacts::default() };
+    let header = record::header(plan, Vec::new(), facts, place);
+    let limit = if plan.duration.is_none() { Some(Nanos::from_secs(10)) } else { None };
+    let stop_at = stop_at.or(limit).map(|span| START + span);
+    let mut run = Run { driver, engine, lines: Vec::new(), zero: None, sampled: START };
+    let stopped = run.until_finished(stop_at)?;
+    let ending = if stopped { Ending::Stopped } else { Ending::Planned };
+    run.finish(plan, ending);
+    Ok(Outcome { header, lines: run.lines, peers: run.engine.peer_counts() })
+}
+
+struct Run {
+    driver: Driver,
+    engine: Simulated,
+    lines: Vec<Line>,
+    zero: Option<Nanos>,
+    sampled: Nanos,
+}
+
+impl Run {
+    /// Drives to the end; true where it was stopped before the plan's.
+    fn until_finished(&mut self, stop_at: Option<Nanos>) -> io::Result<bool> {
+        let mut stop_at = stop_at;
+        let mut stopped = false;
+        while !self.driver.is_finished() {
+            let now = self.engine.now();
+            if stop_at.is_some_and(|at| at <= now) {
+                self.driver.stop(now);
+                stopped |= stop_at.take().is_some();
+            }
+            if self.zero.is_none() && self.driver.first_attempts_over() {
+                self.zero = Some(now);
+                self.driver.start_schedule(now, now);
+                let event = RunEvent::ScheduleStart { zero_ns: now.since(START).0 };
+                self.lines.push(Line::Event(Event { at_ns: now.since(START).0, event }));
+            }
+            let wake = self.driver.poll(now);
+            self.carry_out(now);
+            let next_sample = self.sampled + SECOND;
+            if now >= next_sample {
+                self.sample(now);
+            }
+            let until = wake.at.min(stop_at.unwrap_or(Nanos::MAX)).min(next_sample);
+            self.engine.wait(until, Nanos::ZERO)?;
+            while let Some(completion) = self.engine.next() {
+                self.driver.handle(completion, self.engine.received());
+                self.carry_out(completion.at);
+            }
+        }
+        Ok(stopped)
+    }
+
+    fn carry_out(&mut self, now: Nanos) {
+        while let Some(command) = self.driver.commands().pop_front() {
+            match command {
+                Command::Engine(op) => self.engine.submit(op),
+                Command::Resolve { token, .. } => {
+                    let address = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 5003);
+                    self.driver.resolved(token, Ok(address), now);
+                }
+            }
+        }
+        self.lines.extend(self.driver.lines().drain(..));
+    }
+
+    fn state(&self) -> State {
+        let (active, connecting, totals) = self.driver.live();
+        State { active, connecting, totals }
+    }
+
+    fn sample(&mut self, now: Nanos) {
+        let metrics = self.driver.swap_metrics(Box::<Metrics>::default());
+        let (since, at) = (self.sampled.since(START).0, now.since(START).0);
+        self.lines.push(record::sample(since, at, Nanos(at), &self.state(), &metrics));
+        self.sampled = now;
+    }
+
+    fn finish(&mut self, plan: &Plan, ending: Ending) {
+        let now = self.engine.now();
+        self.sample(now);
+        self.lines.extend(self.driver.slot_totals().map(Line::Slot));
+        let zero_ns = self.zero.map(|z| z.since(START).0);
+        let planned = zero_ns.zip(plan.duration).map(|(zero, d)| zero + Nanos::from(d).0);
+        let ended_ns = now.since(START).0;
+        let end = record::End {
+            ending,
+            error: None,
+            zero_ns,
+            stopped_ns: planned.unwrap_or(ended_ns).min(ended_ns),
+            ended_ns,
+            records_lost: 0,
+            cpu: Nanos::ZERO,
+        };
+        self.lines.push(record::footer(end, self.state().totals));
+    }
+}

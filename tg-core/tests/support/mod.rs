@@ -1,0 +1,78 @@
+//! Tests that a machine may be unable to run: they show as ignored, with the reason, never as passed.
+//!
+//! `TG_MUST_RUN` names capabilities (comma between) that somebody found on this machine by other means:
+//! lacking one of them then fails the run.
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::process::ExitCode;
+
+/// Something that a machine may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// io_uring, as the engine uses it.
+    Uring,
+    /// IPv6 on loopback.
+    Ipv6,
+}
+
+impl Capability {
+    fn name(self) -> &'static str {
+        match self {
+            Capability::Uring => "uring",
+            Capability::Ipv6 => "ipv6",
+        }
+    }
+
+    /// Why the machine lacks it.
+    fn missing(self) -> Option<String> {
+        match self {
+            Capability::Uring => tg_core::doctor::probe_uring().err(),
+            Capability::Ipv6 => std::net::UdpSocket::bind("[::1]:0").err().map(|e| e.to_string()),
+        }
+    }
+}
+
+/// A list of tests for one test binary.
+#[derive(Default)]
+pub struct Suite {
+    trials: Vec<Trial>,
+    known: Vec<(Capability, Option<String>)>,
+}
+
+impl Suite {
+    /// Adds a test that can run where every one of `needs` is there.
+    pub fn test(&mut self, name: String, needs: &[Capability], body: impl FnOnce() + Send + 'static) {
+        let missing = needs.iter().find_map(|need| self.missing(*need));
+        let must = std::env::var("TG_MUST_RUN").unwrap_or_default();
+        let trial = match missing {
+            None => Trial::test(name, || {
+                body();
+                Ok(())
+            }),
+            Some((need, why)) if must.split(',').any(|m| m == need.name()) => {
+                Trial::test(name, move || Err(Failed::from(format!("this machine has {}, but: {why}", need.name()))))
+            }
+            Some((need, why)) => Trial::test(name, || Ok(()))
+                .with_kind(format!("SKIPPED, needs {}: {why}", need.name()))
+                .with_ignored_flag(true),
+        };
+        self.trials.push(trial);
+    }
+
+    fn missing(&mut self, need: Capability) -> Option<(Capability, String)> {
+        if !self.known.iter().any(|(c, _)| *c == need) {
+            self.known.push((need, need.missing()));
+        }
+        let (_, why) = self.known.iter().find(|(c, _)| *c == need)?;
+        why.clone().map(|why| (need, why))
+    }
+
+    /// Runs them.
+    pub fn run(self) -> ExitCode {
+        let mut arguments = Arguments::from_args();
+        // `--ignored` would pass what could not be run.
+        arguments.ignored = false;
+        arguments.include_ignored = false;
+        libtest_mimic::run(&arguments, self.trials).exit_code()
+    }
+}
