@@ -90,7 +90,11 @@ fn config(args: ServeArgs) -> Result<Config, clap::Error> {
             Engine::Epoll => ServerEngine::Epoll,
             Engine::Uring => ServerEngine::Uring,
         },
-        identity: IdentityFields { pod: variable("POD_NAME"), pod_uid: variable("POD_UID"), node: variable("NODE_NAME") },
+        identity: IdentityFields {
+            pod: variable("POD_NAME"),
+            pod_uid: variable("POD_UID"),
+            node: variable("NODE_NAME"),
+        },
         ..Config::default()
     };
     if let Some(name) = args.name {
@@ -148,17 +152,24 @@ fn explain(error: ServerError) -> anyhow::Error {
     let advice = match &error {
         e if e.is_usage() => return usage(ErrorKind::ArgumentConflict, e).into(),
         ServerError::AddressInUse { address, .. } => {
-            format!("end the server that has port {} (`ss -ltunp` shows it), or choose another with --listen", address.port())
+            format!(
+                "end the server that has port {} (`ss -ltunp` shows it), or choose another with --listen",
+                address.port()
+            )
         }
         ServerError::Listen { source, .. } => match source.kind() {
             std::io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE: choose another".into(),
-            std::io::ErrorKind::AddrNotAvailable => "this host does not have the address: `ip address` shows those it has".into(),
+            std::io::ErrorKind::AddrNotAvailable => {
+                "this host does not have the address: `ip address` shows those it has".into()
+            }
             _ => return error.into(),
         },
-        ServerError::RingRefused(_) => "take --engine epoll, or allow io_uring (sysctl kernel.io_uring_disabled, seccomp)".into(),
+        ServerError::RingRefused(_) => {
+            "take --engine epoll, or allow io_uring (sysctl kernel.io_uring_disabled, seccomp)".into()
+        }
         _ => return error.into(),
     };
-    anyhow::Error::new(error).context(advice)
+    anyhow::anyhow!("{error}; {advice}")
 }
 
 fn announce(server: &ServerHandle) {
@@ -196,4 +207,85 @@ fn summary(stats: &Stats) -> String {
 fn say(line: &str) {
     let mut stderr = std::io::stderr().lock();
     let _ = writeln!(stderr, "tg-cli: {line}").and_then(|()| stderr.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    fn parse(args: &[&str]) -> Result<Config, clap::Error> {
+        Cli::try_parse_from([&["serve"], args].concat()).and_then(|cli| config(cli.serve))
+    }
+
+    #[test]
+    fn defaults_are_loopback_tcp_and_close() {
+        let config = parse(&[]).unwrap();
+        assert_eq!((config.listen.len(), config.udp, config.drain), (0, false, Drain::Close));
+        assert_eq!((config.engine, config.name), (ServerEngine::Epoll, Config::default().name));
+    }
+
+    #[test]
+    fn addresses_come_one_by_one_or_together() {
+        let want: Vec<SocketAddr> = vec!["127.0.0.1:1".parse().unwrap(), "[::]:2".parse().unwrap()];
+        assert_eq!(parse(&["--listen", "127.0.0.1:1", "[::]:2", "--udp"]).unwrap().listen, want);
+        assert_eq!(parse(&["--listen", "127.0.0.1:1", "--listen", "[::]:2"]).unwrap().listen, want);
+        for bad in ["localhost:1", "127.0.0.1", "::1:x", "127.0.0.1:70000", ""] {
+            assert!(parse(&["--listen", bad]).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn drain_is_understood_in_each_form() {
+        let wait = |ms| Drain::Wait(Duration::from_millis(ms));
+        for (args, want) in [
+            (&["close"][..], Drain::Close),
+            (&["reset"], Drain::Reset),
+            (&["wait", "10s"], wait(10_000)),
+            (&["wait 1.5s"], wait(1500)),
+            (&["wait=250ms"], wait(250)),
+            (&["wait", "2"], wait(2000)),
+            (&["wait=2m"], wait(120_000)),
+            (&["wait=0"], wait(0)),
+        ] {
+            assert_eq!(parse(&[&["--drain"], args].concat()).unwrap().drain, want, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn a_bad_drain_is_a_usage_error_that_says_why() {
+        for bad in ["", "wait", "wait=", "wait=x", "wait=-1s", "wait=1e400h", "wait=1d", "wait=.", "close=1s", "later"]
+        {
+            let error = parse(&["--drain", bad]).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{bad:?}");
+            assert!(error.to_string().contains("--drain"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_empty_name_is_a_usage_error() {
+        assert_eq!(parse(&["--name", ""]).unwrap_err().exit_code(), 2);
+        assert_eq!(parse(&["--name", "pod-1"]).unwrap().name, "pod-1");
+    }
+
+    #[test]
+    fn udp_on_tokio_uring_is_a_usage_error() {
+        let args = Cli::try_parse_from(["serve", "--udp", "--engine", "uring"]).unwrap().serve;
+        let error = serve(args).unwrap_err();
+        assert_eq!(error.downcast_ref::<clap::Error>().unwrap().exit_code(), 2);
+    }
+
+    #[test]
+    fn each_error_says_what_to_do() {
+        let address = "127.0.0.1:5003".parse().unwrap();
+        let error = explain(ServerError::AddressInUse { protocol: server::Protocol::Tcp, address });
+        let text = error.to_string();
+        assert!(text.contains("127.0.0.1:5003") && text.contains("--listen"), "{text}");
+    }
 }

@@ -124,6 +124,7 @@ pub struct ServerHandle {
     control: Arc<Control>,
     thread: Option<JoinHandle<Result<(), ServerError>>>,
     addresses: Vec<SocketAddr>,
+    udp: bool,
     left_out: Option<LeftOut>,
 }
 
@@ -146,7 +147,7 @@ pub fn start(config: Config) -> Result<ServerHandle, ServerError> {
         ServerEngine::Epoll => epoll::start(sockets, &config)?,
         ServerEngine::Uring => uring::start(sockets, &config)?,
     };
-    Ok(ServerHandle { control, thread: Some(thread), addresses, left_out })
+    Ok(ServerHandle { control, thread: Some(thread), addresses, udp: config.udp, left_out })
 }
 
 /// A thread for a server's loop.
@@ -163,6 +164,12 @@ impl ServerHandle {
     /// Where it listens, in the configuration's order, with the ports that the system chose.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Its sockets: those addresses, for each protocol that it speaks.
+    pub fn sockets(&self) -> impl Iterator<Item = (Protocol, SocketAddr)> + '_ {
+        let protocols = [Protocol::Tcp, Protocol::Udp].into_iter().take(1 + usize::from(self.udp));
+        protocols.flat_map(|protocol| self.addresses.iter().map(move |address| (protocol, *address)))
     }
 
     /// The default address that this host does not have, if so.
