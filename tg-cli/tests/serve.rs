@@ -1,5 +1,11 @@
 //! `tg-cli serve` as a process: what it says, what signals do to it, its exit code.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod standin;
+
+use standin::Transport;
+use standin::client::{Client, Options};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
@@ -132,5 +138,37 @@ fn bad_arguments_are_exit_code_2() {
         let (status, said) = Server::start(args).end();
         assert_eq!(status.code(), Some(2), "{args:?}: {said}");
         assert!(said.starts_with("error: "), "{said}");
+    }
+}
+
+#[test]
+fn a_ctraffic_client_finds_a_ctraffic_server() {
+    for (ip, transport, engine) in [
+        ("127.0.0.1", Transport::Tcp, "epoll"),
+        ("[::1]", Transport::Tcp, "epoll"),
+        ("127.0.0.1", Transport::Udp, "epoll"),
+        ("[::1]", Transport::Udp, "epoll"),
+        ("127.0.0.1", Transport::Tcp, "uring"),
+    ] {
+        let listen = format!("{ip}:0");
+        let mut args = vec!["--listen", &listen, "--name", "pod-1", "--engine", engine];
+        if transport == Transport::Udp {
+            args.push("--udp");
+        }
+        let mut server = Server::start(&args);
+        let line = server.line();
+        if line.contains("io_uring cannot be used here") {
+            eprintln!("SKIPPED: {engine}: {line}");
+            continue;
+        }
+        let address = line.strip_prefix("tg-cli: listening on tcp ").unwrap().parse().unwrap();
+        for seed in 1..4 {
+            let packet_size = 64 + seed as usize * 333;
+            let report = Client::start(&Options { transport, seed, packet_size, ..Options::new(address) }).join();
+            assert_eq!((report.connections.len(), report.failed_connects), (4, 0));
+            for c in &report.connections {
+                assert_eq!((c.error.as_str(), c.host.as_str(), c.sent, c.received), ("", "pod-1", 20, 20));
+            }
+        }
     }
 }

@@ -118,11 +118,14 @@ pub enum ServerEngine {
     Uring,
 }
 
+/// A server's thread: how it ended.
+type Thread = JoinHandle<Result<(), ServerError>>;
+
 /// A running server. Dropping it closes everything as [`Drain::Close`] does and waits for the end.
 #[derive(Debug)]
 pub struct ServerHandle {
     control: Arc<Control>,
-    thread: Option<JoinHandle<Result<(), ServerError>>>,
+    thread: Option<Thread>,
     addresses: Vec<SocketAddr>,
     udp: bool,
     left_out: Option<LeftOut>,
@@ -151,9 +154,7 @@ pub fn start(config: Config) -> Result<ServerHandle, ServerError> {
 }
 
 /// A thread for a server's loop.
-fn spawn(
-    body: impl FnOnce() -> Result<(), ServerError> + Send + 'static,
-) -> Result<JoinHandle<Result<(), ServerError>>, ServerError> {
+fn spawn(body: impl FnOnce() -> Result<(), ServerError> + Send + 'static) -> Result<Thread, ServerError> {
     thread::Builder::new()
         .name("tg-server".into())
         .spawn(body)

@@ -1,7 +1,7 @@
 //! What a stop does, as the clients see it, and what is left of it for the next server.
 
 use crate::tcp::stall;
-use crate::{await_that, config, connect, connected, listening, on_both_engines, round_trip, serve};
+use crate::{await_end, await_that, config, connect, connected, listening, on_both_engines, round_trip, serve};
 use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -52,7 +52,7 @@ fn close_ends_an_idle_connection_with_an_end_of_file(engine: ServerEngine) {
     for stream in &mut streams {
         assert_eq!(end(stream), None);
     }
-    let stats = server.wait().unwrap();
+    let stats = await_end(server);
     assert_eq!((stats.connections, stats.connections_total), (0, 2));
 }
 
@@ -62,7 +62,7 @@ fn close_resets_a_connection_with_unread_bytes(engine: ServerEngine) {
     stall(&server, &mut stream);
     server.stop();
     assert_eq!(end(&mut stream), Some(ErrorKind::ConnectionReset));
-    let stats = server.wait().unwrap();
+    let stats = await_end(server);
     assert_eq!((stats.connections, stats.bytes_pending, stats.connections_paused), (0, 0, 0));
 }
 
@@ -83,7 +83,7 @@ fn reset_resets(engine: ServerEngine) {
     for stream in &mut streams {
         assert_eq!(end(stream), Some(ErrorKind::ConnectionReset));
     }
-    assert_eq!(server.wait().unwrap().connections, 0);
+    assert_eq!(await_end(server).connections, 0);
 }
 
 fn wait_serves_those_that_are_there(engine: ServerEngine) {
@@ -95,7 +95,7 @@ fn wait_serves_those_that_are_there(engine: ServerEngine) {
     assert!(!server.is_finished());
     drop(stream);
     // It does not take the hour.
-    let stats = server.wait().unwrap();
+    let stats = await_end(server);
     assert_eq!((stats.connections, stats.bytes_sent), (0, 64 + 12));
 }
 
@@ -104,7 +104,7 @@ fn wait_ends_when_its_time_is_up(engine: ServerEngine) {
     let mut stream = connected(&server);
     server.stop();
     assert_eq!(end(&mut stream), None);
-    assert_eq!(server.wait().unwrap().connections, 0);
+    assert_eq!(await_end(server).connections, 0);
 }
 
 fn wait_can_be_cut_short(engine: ServerEngine) {
@@ -115,7 +115,7 @@ fn wait_can_be_cut_short(engine: ServerEngine) {
     await_refusal(server.addresses()[0]);
     stopper.close_now();
     assert_eq!(end(&mut stream), None);
-    server.wait().unwrap();
+    await_end(server);
 }
 
 fn the_next_server_binds_at_once(engine: ServerEngine) {
@@ -125,7 +125,7 @@ fn the_next_server_binds_at_once(engine: ServerEngine) {
         let _open = [connected(&server), connected(&server)];
         let again = Config { engine, drain, listen: server.addresses().to_vec(), ..config() };
         server.stop();
-        server.wait().unwrap();
+        await_end(server);
         server = start(again).unwrap();
     }
 }
@@ -150,7 +150,7 @@ fn nobody_is_accepted_after_a_stop(engine: ServerEngine) {
     let address = server.addresses()[0];
     connected(&server);
     server.stop();
-    server.wait().unwrap();
+    await_end(server);
     assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
 }
 

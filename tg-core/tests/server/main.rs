@@ -1,5 +1,7 @@
 //! The server as its clients see it: real sockets on loopback, each engine by the same tests.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod drain;
 mod limits;
 mod tcp;
@@ -88,6 +90,12 @@ fn connected(server: &ServerHandle) -> TcpStream {
 /// Waits until the server's figures are as wanted.
 fn await_stats(server: &ServerHandle, what: &str, wanted: impl Fn(&Stats) -> bool) -> Stats {
     await_that(what, || Some(server.stats()).filter(|stats| wanted(stats)))
+}
+
+/// Waits until the server has ended; its last figures.
+fn await_end(server: ServerHandle) -> Stats {
+    await_that("the server's end", || server.is_finished().then_some(()));
+    server.wait().unwrap()
 }
 
 /// Asks again and again until there is an answer.

@@ -1,6 +1,6 @@
 //! What a TCP client gets back.
 
-use crate::{await_stats, connect, connected, listening, on_both_engines, round_trip, serve};
+use crate::{await_end, await_stats, connect, connected, listening, on_both_engines, round_trip, serve};
 use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -206,7 +206,7 @@ fn a_thousand_connections(engine: ServerEngine) {
     assert_eq!((stats.connections, stats.connections_total, stats.accept_errors), (1000, 1000, 0));
     assert_eq!(stats.bytes_received, 3 * 1000 * 200);
     server.stop();
-    let stats = server.wait().unwrap();
+    let stats = await_end(server);
     assert_eq!((stats.connections, stats.bytes_pending), (0, 0));
     for stream in &mut streams {
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);

@@ -1,6 +1,7 @@
 //! What a UDP client gets back, and from where. The io_uring server has no UDP.
 
 use crate::{PATIENCE, await_stats, config, connected, listening};
+use socket2::{Domain, Socket, Type};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 use tg_core::model::wire::{self, Identity};
@@ -77,7 +78,10 @@ fn both_protocols_have_the_same_port_and_each_has_it_alone() {
     // The UDP port alone taken.
     let again = Config { udp: true, listen: vec![taken], ..config() };
     drop(server);
-    let holder = UdpSocket::bind(taken).unwrap();
+    // One that would share: the server must not.
+    let holder = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+    holder.set_reuse_address(true).unwrap();
+    holder.bind(&taken.into()).unwrap();
     match start(again.clone()) {
         Err(ServerError::AddressInUse { protocol: Protocol::Udp, address }) => assert_eq!(address, taken),
         result => panic!("{result:?}"),
