@@ -8,9 +8,10 @@ use tg_core::engine::simulated::{Behaviour, Script};
 use tg_core::simulate::{self, Outcome};
 use tg_model::counts::Counts;
 use tg_model::id::SlotId;
-use tg_model::journal::{Line, Totals};
+use tg_model::journal::{Line, Notes, Totals};
 use tg_model::outcome::EndReason;
 use tg_model::plan::{Backoff, Mode, Plan, PlanSpec, Rate, Target, Transport};
+use tg_model::summary::SummaryBuilder;
 use tg_model::time::Nanos;
 
 fn behaviour() -> impl Strategy<Value = Behaviour> {
@@ -124,6 +125,13 @@ fn check(plan: &Plan, outcome: &Outcome) {
     assert_eq!(sum, run);
     assert_eq!(run.established, run.lost + lasting);
     agree_with_peers(plan, outcome, &run, &reasons);
+    let mut summary = SummaryBuilder::new(&outcome.header);
+    outcome.lines.iter().for_each(|line| summary.push(line));
+    let summary = summary.finish(&Notes::default());
+    assert!(summary.accounting.ok, "{:?}", summary.accounting);
+    assert_eq!((summary.lost, summary.lasting), (run.lost, lasting));
+    assert!(summary.outages.count <= run.lost + summary.never_connected);
+    assert!(summary.outages.still_out <= u64::from(plan.conns));
 }
 
 fn agree_with_peers(plan: &Plan, outcome: &Outcome, run: &Totals, reasons: &BTreeMap<EndReason, u64>) {

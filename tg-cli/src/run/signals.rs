@@ -1,0 +1,101 @@
+//! SIGINT and SIGTERM: while things are being prepared they end the process; from then on the first one
+//! ends in good order, the second one at once.
+
+use crate::exit::Problem;
+use anyhow::Context;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use signal_hook::iterator::Signals;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Counts the signals that came.
+#[derive(Debug)]
+pub struct StopSignals {
+    signals: Signals,
+    count: usize,
+    preparing: Arc<AtomicBool>,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    InOrder,
+    AtOnce,
+}
+
+impl StopSignals {
+    /// Counts signals from here on. Until [`StopSignals::prepared`] they still end the process: a name
+    /// may take long to resolve, and there is nothing to report yet.
+    pub fn catch() -> Result<StopSignals, Problem> {
+        let preparing = Arc::new(AtomicBool::new(true));
+        let register = || {
+            for signal in [SIGINT, SIGTERM] {
+                // As a shell tells a process that a signal ended.
+                flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&preparing))?;
+            }
+            Signals::new([SIGINT, SIGTERM])
+        };
+        let signals = register().context("catching SIGINT and SIGTERM").map_err(Problem::Failed)?;
+        Ok(StopSignals { signals, count: 0, preparing })
+    }
+
+    /// What there is to end in good order has begun.
+    pub fn prepared(&self) {
+        self.preparing.store(false, Ordering::SeqCst);
+    }
+
+    /// What signals since the last call ask for; does not wait.
+    pub fn pending(&mut self) -> Option<Stop> {
+        let came = self.signals.pending().count();
+        self.asked(came)
+    }
+
+    /// Waits for the next one.
+    pub fn wait(&mut self) -> Option<Stop> {
+        let came = self.signals.wait().count();
+        self.asked(came)
+    }
+
+    fn asked(&mut self, came: usize) -> Option<Stop> {
+        let before = self.count;
+        self.count += came;
+        asked(before, came)
+    }
+
+    /// Lets another thread end a [`StopSignals::wait`], which gives `None` then.
+    pub fn handle(&self) -> signal_hook::iterator::Handle {
+        self.signals.handle()
+    }
+}
+
+fn asked(before: usize, came: usize) -> Option<Stop> {
+    match (before, came) {
+        (_, 0) => None,
+        (0, 1) => Some(Stop::InOrder),
+        _ => Some(Stop::AtOnce),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_ends_in_order_and_any_further_one_at_once() {
+        assert_eq!(asked(0, 0), None);
+        assert_eq!(asked(0, 1), Some(Stop::InOrder));
+        assert_eq!(asked(0, 2), Some(Stop::AtOnce));
+        assert_eq!(asked(1, 1), Some(Stop::AtOnce));
+    }
+
+    #[test]
+    fn a_signal_that_came_is_seen_once() {
+        let mut signals = StopSignals::catch().unwrap();
+        signals.prepared();
+        assert_eq!(signals.pending(), None);
+        signal_hook::low_level::raise(SIGTERM).unwrap();
+        assert_eq!(signals.wait(), Some(Stop::InOrder));
+        assert_eq!(signals.pending(), None);
+    }
+}
