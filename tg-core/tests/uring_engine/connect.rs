@@ -137,6 +137,45 @@ fn five_hundred_connections_at_once() {
 }
 
 #[test]
+fn more_operations_at_once_than_the_queue_holds() {
+    // As many slots as the smallest queue has places.
+    const SLOTS: u32 = 64;
+    let Some(mut rig) = rig(SLOTS as usize, 64) else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let there = to(listener.local_addr().unwrap(), Transport::Tcp);
+    let connect_all = |rig: &mut Rig, generation| {
+        (0..SLOTS).for_each(|slot| rig.engine.submit(Op::Connect(token(slot, generation), there)));
+    };
+    connect_all(&mut rig, 0);
+    (0..SLOTS).for_each(|_| assert!(matches!(rig.event(), Event::Connected { .. })));
+    // Each close queues a cancellation, each attempt itself.
+    (0..SLOTS).for_each(|slot| rig.engine.submit(Op::Close(token(slot, 0), Closing::Reset)));
+    connect_all(&mut rig, 1);
+    let came = rig.settle();
+    let (closed, mut rest): (Vec<_>, Vec<_>) = came.into_iter().partition(|c| c.token.generation == 0);
+    assert!(closed.len() == SLOTS as usize && closed.iter().all(|c| matches!(c.event, Event::Closed { .. })));
+    while rest.len() < SLOTS as usize {
+        rest.push(rig.next().0);
+    }
+    assert!(rest.iter().all(|c| matches!(c.event, Event::Connected { .. })));
+}
+
+#[test]
+fn more_completions_at_once_than_the_queue_holds() {
+    let Some(mut rig) = rig(1, 64) else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let there = to(listener.local_addr().unwrap(), Transport::Tcp);
+    // Each leaves two completions or more, and nobody takes any: the queue has 256 places.
+    for generation in 0..300 {
+        rig.engine.submit(Op::Connect(token(0, generation), there));
+        rig.engine.submit(Op::Close(token(0, generation), Closing::Orderly));
+    }
+    let came = rig.settle();
+    assert!(came.iter().all(|c| matches!(c.event, Event::Closed { .. })));
+    assert!(came.iter().map(|c| c.token.generation).eq(0..300));
+}
+
+#[test]
 fn a_slot_that_reconnects_as_fast_as_it_can() {
     let Some(mut rig) = rig(1, 64) else { return };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -153,8 +192,7 @@ fn a_slot_that_reconnects_as_fast_as_it_can() {
             }
         }
     });
-    // Each eighth generation runs until its first byte; the others are closed without a wait. Neither
-    // queue holds what this makes.
+    // Each eighth generation runs until its first byte; the others are closed without a wait.
     let mut told: HashMap<Token, Vec<Event>> = HashMap::new();
     for generation in 0..600 {
         let token = token(0, generation);
