@@ -1,6 +1,7 @@
 //! The server as its clients see it: real sockets on loopback, each engine by the same tests.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the clients are real sockets")]
 
 mod drain;
 mod limits;
