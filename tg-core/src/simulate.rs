@@ -1,9 +1,10 @@
 //! A whole run on simulated time: the driver, the simulated engine, and the lines that a real run would
 //! write. For tests of the core, and of anything that reads journals.
 
-use crate::driver::{Command, Destination, Driver, Metrics, Setup};
-use crate::engine::Engine;
+use crate::driver::{Destination, Driver, Metrics, Setup};
 use crate::engine::simulated::{PeerCounts, Script, Simulated};
+use crate::engine::{Engine, Token};
+use crate::pump::{Pump, Surroundings};
 use crate::record::{self, EngineFacts, Place, State};
 use crate::schedule::Share;
 use std::io;
@@ -47,17 +48,34 @@ pub fn run(plan: &Plan, script: Script, stop_at: Option<Nanos>) -> io::Result<Ou
     let header = record::header(plan, Vec::new(), facts, place);
     let limit = if plan.duration.is_none() { Some(Nanos::from_secs(10)) } else { None };
     let stop_at = stop_at.or(limit).map(|span| START + span);
-    let mut run = Run { driver, engine, lines: Vec::new(), zero: None, sampled: START };
+    let mut run = Run { pump: Pump::new(driver, engine), around: Around::default(), zero: None, sampled: START };
     let stopped = run.until_finished(stop_at)?;
     let ending = if stopped { Ending::Stopped } else { Ending::Planned };
     run.finish(plan, ending);
-    Ok(Outcome { header, lines: run.lines, peers: run.engine.peer_counts() })
+    Ok(Outcome { header, lines: run.around.lines, peers: run.pump.engine.peer_counts() })
+}
+
+/// Keeps the lines; names resolve at once, in the next turn.
+#[derive(Default)]
+struct Around {
+    lines: Vec<Line>,
+    asked: Vec<Token>,
+}
+
+impl Surroundings for Around {
+    fn record(&mut self, line: Line) {
+        self.lines.push(line);
+    }
+
+    fn resolve(&mut self, token: Token, _target: usize) -> Result<(), String> {
+        self.asked.push(token);
+        Ok(())
+    }
 }
 
 struct Run {
-    driver: Driver,
-    engine: Simulated,
-    lines: Vec<Line>,
+    pump: Pump<Simulated>,
+    around: Around,
     zero: Option<Nanos>,
     sampled: Nanos,
 }
@@ -67,63 +85,50 @@ impl Run {
     fn until_finished(&mut self, stop_at: Option<Nanos>) -> io::Result<bool> {
         let mut stop_at = stop_at;
         let mut stopped = false;
-        while !self.driver.is_finished() {
-            let now = self.engine.now();
+        while !self.pump.driver.is_finished() {
+            let now = self.pump.engine.now();
             if stop_at.is_some_and(|at| at <= now) {
-                self.driver.stop(now);
+                self.pump.driver.stop(now);
                 stopped |= stop_at.take().is_some();
             }
-            if self.zero.is_none() && self.driver.first_attempts_over() {
-                self.zero = Some(now);
-                self.driver.start_schedule(now, now);
-                let event = RunEvent::ScheduleStart { zero_ns: now.since(START).0 };
-                self.lines.push(Line::Event(Event { at_ns: now.since(START).0, event }));
+            for token in std::mem::take(&mut self.around.asked) {
+                let address = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 5003);
+                self.pump.driver.resolved(token, Ok(address), now);
             }
-            let wake = self.driver.poll(now);
-            self.carry_out(now);
+            if self.zero.is_none() && self.pump.driver.first_attempts_over() {
+                self.zero = Some(now);
+                self.pump.driver.start_schedule(now, now);
+                let event = RunEvent::ScheduleStart { zero_ns: now.since(START).0 };
+                self.around.record(Line::Event(Event { at_ns: now.since(START).0, event }));
+            }
+            let (now, wake) = self.pump.turn(&mut self.around)?;
             let next_sample = self.sampled + SECOND;
             if now >= next_sample {
                 self.sample(now);
             }
-            let until = wake.at.min(stop_at.unwrap_or(Nanos::MAX)).min(next_sample);
-            self.engine.wait(until, Nanos::ZERO)?;
-            while let Some(completion) = self.engine.next() {
-                self.driver.handle(completion, self.engine.received());
-                self.carry_out(completion.at);
-            }
+            let next = wake.at.min(stop_at.unwrap_or(Nanos::MAX)).min(next_sample);
+            let until = if self.around.asked.is_empty() { next } else { now };
+            self.pump.wait(until, Nanos::ZERO, &mut self.around)?;
         }
         Ok(stopped)
     }
 
-    fn carry_out(&mut self, now: Nanos) {
-        while let Some(command) = self.driver.commands().pop_front() {
-            match command {
-                Command::Engine(op) => self.engine.submit(op),
-                Command::Resolve { token, .. } => {
-                    let address = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 5003);
-                    self.driver.resolved(token, Ok(address), now);
-                }
-            }
-        }
-        self.lines.extend(self.driver.lines().drain(..));
-    }
-
     fn state(&self) -> State {
-        let (active, connecting, totals) = self.driver.live();
+        let (active, connecting, totals) = self.pump.driver.live();
         State { active, connecting, totals }
     }
 
     fn sample(&mut self, now: Nanos) {
-        let metrics = self.driver.swap_metrics(Box::<Metrics>::default());
+        let metrics = self.pump.driver.swap_metrics(Box::<Metrics>::default());
         let (since, at) = (self.sampled.since(START).0, now.since(START).0);
-        self.lines.push(record::sample(since, at, Nanos(at), &self.state(), &metrics));
+        self.around.lines.push(record::sample(since, at, Nanos(at), &self.state(), &metrics));
         self.sampled = now;
     }
 
     fn finish(&mut self, plan: &Plan, ending: Ending) {
-        let now = self.engine.now();
+        let now = self.pump.engine.now();
         self.sample(now);
-        self.lines.extend(self.driver.slot_totals().map(Line::Slot));
+        self.around.lines.extend(self.pump.driver.slot_totals().map(Line::Slot));
         let zero_ns = self.zero.map(|z| z.since(START).0);
         let planned = zero_ns.zip(plan.duration).map(|(zero, d)| zero + Nanos::from(d).0);
         let ended_ns = now.since(START).0;
@@ -136,6 +141,6 @@ impl Run {
             records_lost: 0,
             cpu: Nanos::ZERO,
         };
-        self.lines.push(record::footer(end, self.state().totals));
+        self.around.lines.push(record::footer(end, self.state().totals));
     }
 }

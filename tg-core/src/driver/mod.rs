@@ -9,12 +9,14 @@
 mod attempts;
 mod endings;
 mod errno;
+mod interface;
 mod metrics;
 mod packets;
 mod receiving;
 mod slot;
 mod timers;
 
+pub use interface::{Command, Destination, Setup, Wake};
 pub use metrics::Metrics;
 
 use crate::connection::{Outstanding, Shared};
@@ -24,7 +26,6 @@ use crate::random::Random;
 use crate::schedule::{Schedule, Share};
 use slot::{Slot, State};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use tg_model::counts::Counts;
 use tg_model::id::SlotId;
@@ -35,51 +36,6 @@ use timers::Timers;
 
 /// Between two slots' first attempts, so that a server's accept queue is not filled in one go.
 const STAGGER: Nanos = Nanos(20_000);
-
-/// Where a slot's attempts go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Destination {
-    /// To this address.
-    Address(SocketAddr),
-    /// To what the name with this number gives each time.
-    Name(usize),
-}
-
-/// What a driver works on.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// The plan.
-    pub plan: Arc<Plan>,
-    /// This driver's slots.
-    pub share: Share,
-    /// The plan's targets, in order.
-    pub destinations: Vec<Destination>,
-    /// The run's start on the engine's clock: the origin of the journal's times.
-    pub origin: Nanos,
-}
-
-/// Something to be carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// By the engine.
-    Engine(Op),
-    /// Resolve a name; [`Driver::resolved`] takes the outcome.
-    Resolve {
-        /// The attempt that waits for it.
-        token: Token,
-        /// Which of the plan's targets.
-        target: usize,
-    },
-}
-
-/// When the driver has something to do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wake {
-    /// When.
-    pub at: Nanos,
-    /// A packet is due then: worth being precise about.
-    pub packet: bool,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {

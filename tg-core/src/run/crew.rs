@@ -10,6 +10,7 @@ use super::shard::{self, Links, Report};
 use super::spin;
 use crate::driver::{Destination, Driver, Metrics, Setup};
 use crate::engine::{Engine, epoll, uring};
+use crate::pump::Pump;
 use crate::schedule::Share;
 use crate::sys::thread;
 use crossbeam::channel::{self, Receiver, Sender};
@@ -88,7 +89,11 @@ impl Crew {
 
     /// Waits until every thread has ended. False where one panicked.
     pub fn join(&mut self) -> bool {
-        self.threads.drain(..).map(JoinHandle::join).fold(true, |all, one| all && one.is_ok())
+        let mut whole = true;
+        for thread in self.threads.drain(..) {
+            whole &= thread.join().is_ok();
+        }
+        whole
     }
 }
 
@@ -143,5 +148,5 @@ fn stand<E: Engine>(
     let Ok(origin) = gone.recv() else { return };
     let plan = setup.plan.clone();
     let driver = Driver::new(Setup { plan, share, destinations: setup.destinations.clone(), origin });
-    shard::Shard::new(setup.plan.clone(), driver, engine, links, origin, spin).run();
+    shard::Shard::new(setup.plan.clone(), Pump::new(driver, engine), links, origin, spin).run();
 }

@@ -5,8 +5,9 @@ use super::lines::Lines;
 use super::live::Live;
 use super::orders::Orders;
 use super::resolver::Resolver;
-use crate::driver::{Command, Driver, Metrics, Wake};
-use crate::engine::Engine;
+use crate::driver::{Metrics, Wake};
+use crate::engine::{Engine, Token};
+use crate::pump::{Pump, Surroundings};
 use crate::record::State;
 use crate::sys::clock;
 use crossbeam::channel::{Receiver, Sender};
@@ -55,12 +56,32 @@ pub(super) struct Links {
     pub fresh: Receiver<Box<Metrics>>,
 }
 
-pub(super) struct Shard<E> {
+/// A resolver, once one is needed, and the way to the recorder.
+struct Around {
     plan: Arc<Plan>,
-    driver: Driver,
-    engine: E,
-    links: Links,
+    lines: Arc<Lines>,
     resolver: Option<Resolver>,
+}
+
+impl Surroundings for Around {
+    fn record(&mut self, line: Line) {
+        self.lines.push(line);
+    }
+
+    fn resolve(&mut self, token: Token, target: usize) -> Result<(), String> {
+        if self.resolver.is_none() {
+            let started = Resolver::start(self.plan.clone(), self.plan.conns);
+            self.resolver = Some(started.map_err(|e| format!("starting the resolver: {e}"))?);
+        }
+        let asked = self.resolver.as_mut().is_some_and(|r| r.ask(token, target));
+        if asked { Ok(()) } else { Err("too many names wait for the resolver".to_owned()) }
+    }
+}
+
+pub(super) struct Shard<E> {
+    pump: Pump<E>,
+    around: Around,
+    links: Links,
     origin: Nanos,
     spin: Nanos,
     next_sample: Nanos,
@@ -70,13 +91,11 @@ pub(super) struct Shard<E> {
 }
 
 impl<E: Engine> Shard<E> {
-    pub fn new(plan: Arc<Plan>, driver: Driver, engine: E, links: Links, origin: Nanos, spin: Nanos) -> Shard<E> {
+    pub fn new(plan: Arc<Plan>, pump: Pump<E>, links: Links, origin: Nanos, spin: Nanos) -> Shard<E> {
         Shard {
-            plan,
-            driver,
-            engine,
+            pump,
+            around: Around { plan, lines: links.lines.clone(), resolver: None },
             links,
-            resolver: None,
             origin,
             spin,
             next_sample: origin + SAMPLE_EVERY,
@@ -91,25 +110,22 @@ impl<E: Engine> Shard<E> {
         let error = self.until_finished().err();
         if error.is_some() {
             // What is known of each connection is still recorded.
-            let now = self.engine.now();
+            let now = self.pump.engine.now();
             self.links.orders.abort();
-            self.driver.abort(now);
-            self.carry_out(now);
-            while let Some(completion) = self.engine.next() {
-                self.driver.handle(completion, self.engine.received());
-                self.carry_out(completion.at);
-            }
+            self.pump.driver.abort(now);
+            self.pump.carry_out(now, &mut self.around);
+            self.pump.take_completions(&mut self.around);
         }
-        let ended = self.engine.now();
+        let ended = self.pump.engine.now();
         let end = ShardEnd {
             shard: self.links.shard,
             state: self.state(),
-            metrics: self.driver.swap_metrics(Box::default()),
-            slots: self.driver.slot_totals().collect(),
+            metrics: self.pump.driver.swap_metrics(Box::default()),
+            slots: self.pump.driver.slot_totals().collect(),
             cpu: clock::thread_cpu(),
             stopped: self.stopped.unwrap_or(ended),
             ended,
-            error: error.map(|e| format!("engine {}: {e}", self.engine.name())),
+            error: error.map(|e| format!("engine {}: {e}", self.pump.engine.name())),
         };
         // The recorder outlives the shards; without it there is nobody to tell.
         let _ = self.links.report.send(Report::End(Box::new(end)));
@@ -117,52 +133,49 @@ impl<E: Engine> Shard<E> {
 
     fn until_finished(&mut self) -> io::Result<()> {
         loop {
-            let now = self.engine.now();
-            self.obey(now);
-            let wake = self.driver.poll(now);
-            self.carry_out(now);
+            self.obey();
+            let (now, wake) = self.pump.turn(&mut self.around)?;
             self.links.live.publish(self.links.shard, &self.state());
             if now >= self.next_sample {
                 self.sample(now);
             }
-            if self.driver.is_stopping() && self.stopped.is_none() {
+            if self.pump.driver.is_stopping() && self.stopped.is_none() {
                 self.stopped = Some(now);
                 self.note(now, RunEvent::SendingStopped);
             }
-            if self.driver.is_finished() && self.engine.closing() == 0 {
+            if self.pump.driver.is_finished() && self.pump.engine.closing() == 0 {
                 return Ok(());
             }
             self.wait(now, wake)?;
-            while let Some(completion) = self.engine.next() {
-                self.driver.handle(completion, self.engine.received());
-                self.carry_out(completion.at);
-            }
         }
     }
 
     /// Does what other threads want: start the schedule, stop, take a resolved name.
-    fn obey(&mut self, now: Nanos) {
+    fn obey(&mut self) {
+        let now = self.pump.engine.now();
+        let driver = &mut self.pump.driver;
         let orders = &self.links.orders;
-        let first_attempts_over = !self.announced && self.driver.first_attempts_over();
-        if first_attempts_over && orders.first_attempts_over(now) {
-            let zero_ns = orders.zero().unwrap_or(now).since(self.origin).0;
-            self.note(now, RunEvent::ScheduleStart { zero_ns });
-        }
+        let first_attempts_over = !self.announced && driver.first_attempts_over();
+        let starts = first_attempts_over && orders.first_attempts_over(now);
         self.announced |= first_attempts_over;
         if self.announced
             && !self.scheduled
-            && let Some(zero) = self.links.orders.zero()
+            && let Some(zero) = orders.zero()
         {
-            self.driver.start_schedule(zero, now);
+            driver.start_schedule(zero, now);
             self.scheduled = true;
         }
-        if self.links.orders.is_aborted() {
-            self.driver.abort(now);
-        } else if self.links.orders.is_stopped() {
-            self.driver.stop(now);
+        if orders.is_aborted() {
+            driver.abort(now);
+        } else if orders.is_stopped() {
+            driver.stop(now);
         }
-        while let Some(answer) = self.resolver.as_mut().and_then(Resolver::answer) {
-            self.driver.resolved(answer.token, answer.outcome, now);
+        if starts {
+            let zero_ns = self.links.orders.zero().unwrap_or(now).since(self.origin).0;
+            self.note(now, RunEvent::ScheduleStart { zero_ns });
+        }
+        while let Some(answer) = self.around.resolver.as_mut().and_then(Resolver::answer) {
+            self.pump.driver.resolved(answer.token, answer.outcome, now);
             if let Some(event) = answer.event {
                 self.note(now, event);
             }
@@ -171,36 +184,11 @@ impl<E: Engine> Shard<E> {
 
     fn wait(&mut self, now: Nanos, wake: Wake) -> io::Result<()> {
         let awaits_zero = self.announced && !self.scheduled;
-        let awaits_name = self.resolver.as_ref().is_some_and(Resolver::waiting);
+        let awaits_name = self.around.resolver.as_ref().is_some_and(Resolver::waiting);
         let patience = if awaits_zero || awaits_name { HURRY } else { ORDERS_EVERY };
         let until = wake.at.min(self.next_sample).min(now + patience);
         let spin = if wake.packet && until == wake.at { self.spin } else { Nanos::ZERO };
-        self.engine.wait(until, spin)
-    }
-
-    fn carry_out(&mut self, now: Nanos) {
-        while let Some(command) = self.driver.commands().pop_front() {
-            match command {
-                Command::Engine(op) => self.engine.submit(op),
-                Command::Resolve { token, target } => {
-                    if let Err(why) = self.ask(token, target) {
-                        self.driver.resolved(token, Err(why), now);
-                    }
-                }
-            }
-        }
-        while let Some(line) = self.driver.lines().pop_front() {
-            self.links.lines.push(line);
-        }
-    }
-
-    fn ask(&mut self, token: crate::engine::Token, target: usize) -> Result<(), String> {
-        if self.resolver.is_none() {
-            let started = Resolver::start(self.plan.clone(), self.plan.conns);
-            self.resolver = Some(started.map_err(|e| format!("starting the resolver: {e}"))?);
-        }
-        let asked = self.resolver.as_mut().is_some_and(|r| r.ask(token, target));
-        if asked { Ok(()) } else { Err("too many names wait for the resolver".to_owned()) }
+        self.pump.wait(until, spin, &mut self.around)
     }
 
     fn note(&self, now: Nanos, event: RunEvent) {
@@ -208,7 +196,7 @@ impl<E: Engine> Shard<E> {
     }
 
     fn state(&self) -> State {
-        let (active, connecting, totals) = self.driver.live();
+        let (active, connecting, totals) = self.pump.driver.live();
         State { active, connecting, totals }
     }
 
@@ -222,7 +210,7 @@ impl<E: Engine> Shard<E> {
             return;
         }
         let Ok(fresh) = self.links.fresh.try_recv() else { return };
-        let metrics = self.driver.swap_metrics(fresh);
+        let metrics = self.pump.driver.swap_metrics(fresh);
         let report = Report::Interval { shard: self.links.shard, at: now, state: self.state(), metrics };
         // Not full a moment ago, and other shards have room of their own: it is taken.
         let _ = self.links.report.try_send(report);

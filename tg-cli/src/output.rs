@@ -1,0 +1,42 @@
+//! Writing to stdout and stderr so that neither a reader who left (`| head`) nor a full disk makes it
+//! panic.
+
+use crate::exit::Problem;
+use anyhow::Context;
+use std::io::{self, ErrorKind, Write};
+
+/// Writes all of it to stdout. A reader who left is no error: there is nobody to tell.
+pub fn stdout(text: &[u8]) -> Result<(), Problem> {
+    stdout_with(|out| out.write_all(text))
+}
+
+/// As [`stdout`], for what is written piece by piece.
+pub fn stdout_with(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Problem> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    forgive_closed(write(&mut out).and_then(|()| out.flush()))
+}
+
+fn forgive_closed(written: io::Result<()>) -> Result<(), Problem> {
+    match written {
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("writing to stdout").map_err(Problem::Failed),
+    }
+}
+
+/// Writes a line to stderr; where that fails there is no place left to say so.
+pub fn stderr(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_who_left_is_forgiven_and_a_full_disk_is_not() {
+        let err = |kind: ErrorKind| Err(io::Error::from(kind));
+        assert!(forgive_closed(err(ErrorKind::BrokenPipe)).is_ok());
+        assert!(forgive_closed(Ok(())).is_ok());
+        assert!(matches!(forgive_closed(err(ErrorKind::StorageFull)), Err(Problem::Failed(_))));
+    }
+}

@@ -1,0 +1,146 @@
+//! What is shown while a run goes on: one calm line on a terminal, or `--monitor`'s line a second.
+//! Changes when what is shown does.
+
+use crate::span;
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+use tg_core::run::Snapshot;
+use tg_model::journal::Totals;
+
+const REDRAW: Duration = Duration::from_millis(500);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Shows a run's progress on stderr.
+#[derive(Debug)]
+pub enum Display {
+    /// Nothing.
+    Silent,
+    /// One line, redrawn.
+    Live { drawn: Option<Instant> },
+    /// `--monitor`.
+    Monitor { since: Instant, before: Option<Totals> },
+}
+
+impl Display {
+    /// What suits stderr.
+    pub fn new(monitor: bool) -> Display {
+        match (monitor, io::stderr().is_terminal()) {
+            (true, _) => Display::Monitor { since: Instant::now(), before: None },
+            (false, true) => Display::Live { drawn: None },
+            (false, false) => Display::Silent,
+        }
+    }
+
+    /// Called several times a second; shows something when it is time to.
+    pub fn tick(&mut self, snapshot: impl FnOnce() -> Snapshot) {
+        let mut err = io::stderr().lock();
+        // Where stderr cannot be written to, nobody looks.
+        let _ = match self {
+            Display::Silent => Ok(()),
+            Display::Live { drawn } if drawn.is_some_and(|at| at.elapsed() < REDRAW) => Ok(()),
+            Display::Live { drawn } => {
+                *drawn = Some(Instant::now());
+                write!(err, "\r{}\x1b[K", live_line(&snapshot(), width())).and_then(|()| err.flush())
+            }
+            Display::Monitor { since, .. } if since.elapsed() < SECOND => Ok(()),
+            Display::Monitor { since, before } => {
+                // From second to second, without the drift of being called late.
+                *since += SECOND;
+                let now = snapshot();
+                let header = if before.is_none() { MONITOR_HEADER } else { "" };
+                let line = monitor_line(&now, &before.replace(now.totals).unwrap_or_default());
+                write!(err, "{header}{line}")
+            }
+        };
+    }
+
+    /// Leaves an empty line for the report.
+    pub fn erase(&mut self) {
+        if let Display::Live { drawn: Some(_) } = self {
+            let mut err = io::stderr().lock();
+            let _ = write!(err, "\r\x1b[K").and_then(|()| err.flush());
+            *self = Display::Silent;
+        }
+    }
+}
+
+fn width() -> usize {
+    terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0))
+}
+
+/// The line, cut to a terminal's width (less one: a line that fills it would wrap).
+fn live_line(s: &Snapshot, width: usize) -> String {
+    let c = &s.totals.counts;
+    let line = format!(
+        "{:>4} s  {} active  {} connecting  {} lost  {} packets  latency {} / {} p99  lateness {} p99",
+        s.elapsed.as_secs(),
+        s.active,
+        s.connecting,
+        s.totals.lost,
+        c.received,
+        span::show(s.latency_p50_ns),
+        span::show(s.latency_p99_ns),
+        span::show(s.lateness_p99_ns),
+    );
+    line.chars().take(width.saturating_sub(1)).collect()
+}
+
+/// Active and connecting are of the moment, the rest is of the second.
+const MONITOR_HEADER: &str = "  Time  Active Connecting    New Failed      Sent  Received   Dropped\n";
+
+fn monitor_line(s: &Snapshot, before: &Totals) -> String {
+    let (now, was) = (&s.totals, before);
+    // Figures of one moment may be older than others: never below 0.
+    let since = |now: u64, was: u64| now.saturating_sub(was);
+    format!(
+        "{:>6.1} {:>7} {:>10} {:>6} {:>6} {:>9} {:>9} {:>9}\n",
+        s.elapsed.as_secs_f64(),
+        s.active,
+        s.connecting,
+        since(now.established, was.established),
+        since(now.lost, was.lost),
+        since(now.counts.sent, was.counts.sent),
+        since(now.counts.received, was.counts.received),
+        since(now.counts.dropped.total(), was.counts.dropped.total()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tg_model::counts::{Counts, Dropped};
+
+    fn snapshot() -> Snapshot {
+        let dropped = Dropped { no_connection: 10, late: 2, ..Dropped::default() };
+        let counts = Counts { sent: 4990, received: 4980, dropped, ..Counts::default() };
+        Snapshot {
+            elapsed: Duration::from_millis(12_500),
+            active: 79,
+            connecting: 1,
+            totals: Totals { established: 90, lost: 11, counts, ..Totals::default() },
+            latency_p50_ns: 123_456,
+            latency_p99_ns: 1_500_000,
+            lateness_p99_ns: 12_000,
+        }
+    }
+
+    #[test]
+    fn the_live_line_says_what_matters_and_fits() {
+        let line = live_line(&snapshot(), 200);
+        assert_eq!(
+            line,
+            "  12 s  79 active  1 connecting  11 lost  4980 packets  latency 123 µs / 1.5 ms p99  lateness 12 µs p99"
+        );
+        for width in [0, 1, 40, 80] {
+            assert_eq!(live_line(&snapshot(), width).chars().count(), width.saturating_sub(1));
+        }
+    }
+
+    #[test]
+    fn the_monitors_columns_stand_under_their_names() {
+        let before = Totals { established: 80, lost: 1, ..Totals::default() };
+        let line = monitor_line(&snapshot(), &before);
+        assert_eq!(line, "  12.5      79          1     10     10      4990      4980        12\n");
+        assert_eq!(line.len(), MONITOR_HEADER.len());
+    }
+}

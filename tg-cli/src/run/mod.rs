@@ -1,0 +1,99 @@
+//! `run`: from the options to a report. Changes when the order of these steps does.
+
+mod args;
+mod embedded;
+mod expect;
+mod live;
+mod plan;
+mod signals;
+mod source;
+
+pub use args::{Format, RunArgs};
+pub use signals::{Stop, StopSignals};
+
+use crate::exit::Problem;
+use crate::output;
+use crate::report::{self, Kept};
+use live::Display;
+use std::time::Duration;
+use tg_core::run::{self as core, Options, Outcome, RunHandle, StartError};
+use tg_model::summary::RunEnding;
+
+/// How often signals, the run's end and the display are looked at.
+const TICK: Duration = Duration::from_millis(50);
+
+pub fn run(args: &RunArgs) -> Result<(), Problem> {
+    let mut signals = StopSignals::catch()?;
+    let server = if args.addresses.is_empty() { Some(embedded::start(args)?) } else { None };
+    let targets = server.as_ref().map_or_else(|| args.addresses.clone(), |s| vec![s.target()]);
+    let plan = plan::plan(args, targets)?;
+    if server.is_some() {
+        embedded::check_descriptors(&plan)?;
+    }
+    let command = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
+    let options = Options { command, journal: args.output.clone() };
+    let handle = core::start(plan, options).map_err(start_problem)?;
+    if let Some(note) = &handle.header().engine_note {
+        output::stderr(&format!("note: engine {}: {note}", handle.header().engine));
+    }
+    watch(&handle, &mut signals, Display::new(args.monitor));
+    let outcome = handle.wait().map_err(Problem::failed)?;
+    drop(server);
+    finish(args, outcome)
+}
+
+fn start_problem(error: StartError) -> Problem {
+    if error.is_usage() { Problem::usage(error) } else { Problem::failed(error) }
+}
+
+/// Until the run is over.
+fn watch(handle: &RunHandle, signals: &mut StopSignals, mut display: Display) {
+    while !handle.is_finished() {
+        match signals.pending() {
+            Some(Stop::InOrder) => handle.stop(),
+            Some(Stop::AtOnce) => handle.abort(),
+            None => {}
+        }
+        display.tick(|| handle.snapshot());
+        std::thread::sleep(TICK);
+    }
+    display.erase();
+}
+
+/// The report, whatever else there is to complain about; then that.
+fn finish(args: &RunArgs, mut outcome: Outcome) -> Result<(), Problem> {
+    let summary = &outcome.summary;
+    let kept = args.output.as_deref().map_or(Kept::Not, Kept::At);
+    let shown = match args.format {
+        Format::Text => output::stdout(report::text(summary, &kept).as_bytes()),
+        Format::Json => output::stdout(&report::json(summary)),
+        Format::Ctraffic => ctraffic(&mut outcome),
+    };
+    let summary = &outcome.summary;
+    let mut failed = false;
+    if let Some(error) = &outcome.journal_error {
+        let path = args.output.as_deref().map_or("(temporary)".into(), |p| p.to_string_lossy());
+        output::stderr(&format!("error: writing the journal {path}: {error}; the report is whole all the same"));
+        failed = true;
+    }
+    if summary.ending == RunEnding::Failed {
+        let why = summary.error.as_deref().unwrap_or("the engine failed");
+        output::stderr(&format!("error: the run ended early: {why}"));
+        failed = true;
+    }
+    let expectations = expect::failures(&args.expectations, summary);
+    shown?;
+    match (failed, expectations.is_empty()) {
+        (false, true) => Ok(()),
+        (false, false) => Err(Problem::Expectations(expectations)),
+        (true, _) => {
+            expectations.iter().for_each(|e| output::stderr(e));
+            Err(Problem::Told)
+        }
+    }
+}
+
+fn ctraffic(outcome: &mut Outcome) -> Result<(), Problem> {
+    let journal = outcome.journal.reader().map_err(|e| anyhow::anyhow!("reading the journal back: {e}"))?;
+    report::ctraffic_of_journal(journal)
+}

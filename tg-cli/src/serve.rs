@@ -1,0 +1,164 @@
+//! `serve`: the server, until a signal ends it. Changes when an option of it does.
+
+use crate::exit::Problem;
+use crate::output;
+use crate::run::{Stop, StopSignals};
+use crate::span;
+use clap::{Args, ValueEnum};
+use std::net::SocketAddr;
+use tg_core::server::{self, Config, Drain, IdentityFields, ServerEngine, ServerError};
+
+const EXAMPLES: &str = "\
+Examples:
+  tg-cli serve                          127.0.0.1:5003 and [::1]:5003
+  tg-cli serve --listen [::]:5003 --udp every address of this host, UDP too
+  tg-cli serve --listen 127.0.0.1:5101 --name pod-1 --drain wait 5
+      as a pod that is given time to go
+
+The names of pod and node are taken from POD_NAME, POD_UID and NODE_NAME.
+A second SIGINT or SIGTERM ends it at once.";
+
+/// Answer traffic: ctraffic's clients and tg's
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ServeArgs {
+    /// Addresses to listen on; port 0 is a free one
+    /// [default: 127.0.0.1:5003 [::1]:5003]
+    #[arg(short, long, value_name = "ADDR:PORT", num_args = 1..)]
+    listen: Vec<SocketAddr>,
+    /// Answer datagrams, too
+    #[arg(short, long)]
+    udp: bool,
+    /// What the server calls itself [default: the host's name]
+    #[arg(long)]
+    name: Option<String>,
+    /// What SIGTERM does with connections: `close` them as a process that dies,
+    /// `reset` them, or `wait SECONDS` for them to go
+    #[arg(long, value_name = "HOW", default_value = "close", num_args = 1..=2)]
+    drain: Vec<String>,
+    /// What does the IO; `uring` is TCP only
+    #[arg(long, value_enum, default_value_t = Engine::Epoll)]
+    engine: Engine,
+}
+
+/// What does the server's IO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    Epoll,
+    Uring,
+}
+
+/// `close`, `reset`, or `wait` and a number of seconds or a time.
+fn drain(words: &[String]) -> Result<Drain, String> {
+    let words: Vec<&str> = words.iter().flat_map(|w| w.split([' ', '='])).filter(|w| !w.is_empty()).collect();
+    match words.as_slice() {
+        ["close"] => Ok(Drain::Close),
+        ["reset"] => Ok(Drain::Reset),
+        ["wait", time] => {
+            let time =
+                if time.ends_with(|c: char| c.is_ascii_digit()) { format!("{time}s") } else { (*time).to_owned() };
+            span::parse(&time).map(Drain::Wait)
+        }
+        _ => Err(format!("--drain {}: want close, reset or wait SECONDS", words.join(" "))),
+    }
+}
+
+fn config(args: &ServeArgs, environment: impl Fn(&str) -> Option<String>) -> Result<Config, Problem> {
+    let known = |name| environment(name).unwrap_or_default();
+    let config = Config {
+        listen: args.listen.clone(),
+        udp: args.udp,
+        drain: drain(&args.drain).map_err(Problem::usage_words)?,
+        engine: match args.engine {
+            Engine::Epoll => ServerEngine::Epoll,
+            Engine::Uring => ServerEngine::Uring,
+        },
+        identity: IdentityFields { pod: known("POD_NAME"), pod_uid: known("POD_UID"), node: known("NODE_NAME") },
+        ..Config::default()
+    };
+    Ok(match &args.name {
+        Some(name) => Config { name: name.clone(), ..config },
+        None => config,
+    })
+}
+
+pub fn serve(args: &ServeArgs) -> Result<(), Problem> {
+    let mut signals = StopSignals::catch()?;
+    let config = config(args, |name| std::env::var_os(name).map(|v| v.to_string_lossy().into_owned()))?;
+    let name = config.name.clone();
+    let server = server::start(config).map_err(problem)?;
+    let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+    output::stderr(&format!("{name} listens on {}", addresses.join(" and ")));
+    if let Some(left_out) = server.left_out() {
+        output::stderr(&format!("note: not on {}: {}", left_out.address, left_out.reason));
+    }
+    let stopper = server.stopper();
+    let (handle, waiting) = (signals.handle(), std::thread::Builder::new().name("tg-signals".into()));
+    let waiting = waiting
+        .spawn(move || {
+            while let Some(stop) = signals.wait() {
+                match stop {
+                    Stop::InOrder => stopper.stop(),
+                    Stop::AtOnce => stopper.close_now(),
+                }
+            }
+        })
+        .map_err(|e| Problem::Failed(anyhow::Error::new(e).context("starting the thread that waits for signals")))?;
+    let stats = server.wait().map_err(problem);
+    handle.close();
+    // It ends by `close`, and has nothing to tell.
+    let _ = waiting.join();
+    let stats = stats?;
+    let datagrams = if args.udp { format!(", {} datagrams", stats.datagrams_received) } else { String::new() };
+    output::stderr(&format!("{name} served {} connections{datagrams}", stats.connections_total));
+    Ok(())
+}
+
+fn problem(error: ServerError) -> Problem {
+    if error.is_usage() { Problem::usage(error) } else { Problem::failed(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+    use std::time::Duration;
+
+    fn of(line: &str) -> Result<Config, Problem> {
+        let words = ["tg-cli", "serve"].into_iter().chain(line.split_whitespace());
+        match Cli::try_parse_from(words).unwrap().command {
+            Command::Serve(args) => config(&args, |name| (name == "POD_NAME").then(|| "pod-7".into())),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_option_reaches_the_server() {
+        let got = of("--listen [::]:5003 127.0.0.1:0 --listen [::1]:1 --udp --name pod-1 --engine uring").unwrap();
+        let listen: Vec<String> = got.listen.iter().map(ToString::to_string).collect();
+        assert_eq!(listen, ["[::]:5003", "127.0.0.1:0", "[::1]:1"]);
+        assert!(got.udp);
+        assert_eq!((got.name.as_str(), got.engine, got.drain), ("pod-1", ServerEngine::Uring, Drain::Close));
+        assert_eq!(got.identity, IdentityFields { pod: "pod-7".into(), ..IdentityFields::default() });
+        assert_eq!(of("").unwrap().name, Config::default().name);
+    }
+
+    #[test]
+    fn the_drain_may_be_written_in_one_word_or_two() {
+        let second = Duration::from_secs(1);
+        for (line, want) in [
+            ("close", Drain::Close),
+            ("reset --udp", Drain::Reset),
+            ("wait 5", Drain::Wait(5 * second)),
+            ("wait=5", Drain::Wait(5 * second)),
+            ("wait 1.5s --udp", Drain::Wait(second * 3 / 2)),
+        ] {
+            assert_eq!(of(&format!("--drain {line}")).unwrap().drain, want, "{line}");
+        }
+        for line in ["wait", "wait -5", "close 5", "drop", "wait often", "wait 1x"] {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            assert!(drain(&words).unwrap_err().contains("want"), "{line}");
+        }
+    }
+}

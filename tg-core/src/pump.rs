@@ -1,0 +1,103 @@
+//! Turns a driver and an engine over: commands one way, completions the other. The same for a real run
+//! and a simulated one.
+
+use crate::driver::{Command, Driver, Wake};
+use crate::engine::{Engine, Token};
+use std::io;
+use tg_model::journal::Line;
+use tg_model::time::Nanos;
+
+/// A wake-up so much later than asked for means that this process stood still (SIGSTOP, a starved host).
+const STOOD_STILL: Nanos = Nanos::from_millis(20);
+
+/// What a driver needs besides an engine.
+pub trait Surroundings {
+    /// Takes a line to be recorded.
+    fn record(&mut self, line: Line);
+
+    /// Asks for the address of one of the plan's names; [`Driver::resolved`] is to be called with it.
+    ///
+    /// # Errors
+    /// It cannot be asked for, in words.
+    fn resolve(&mut self, token: Token, target: usize) -> Result<(), String>;
+}
+
+/// A driver and its engine.
+#[derive(Debug)]
+pub struct Pump<E> {
+    /// The driver.
+    pub driver: Driver,
+    /// The engine.
+    pub engine: E,
+    /// When the last wait should have been over at the latest.
+    expected: Nanos,
+}
+
+impl<E: Engine> Pump<E> {
+    /// Puts the two together.
+    pub fn new(driver: Driver, engine: E) -> Pump<E> {
+        Pump { driver, engine, expected: Nanos::MAX }
+    }
+
+    /// Does what is due and says when there is more.
+    ///
+    /// After this process stood still, what the kernel holds for it is taken in first: an echo that
+    /// came in time must not be overdue because nobody looked.
+    ///
+    /// # Errors
+    /// The engine failed.
+    pub fn turn(&mut self, around: &mut impl Surroundings) -> io::Result<(Nanos, Wake)> {
+        let mut now = self.engine.now();
+        if now > self.expected + STOOD_STILL {
+            loop {
+                self.engine.wait(now, Nanos::ZERO)?;
+                if !self.take_completions(around) {
+                    break;
+                }
+            }
+            now = self.engine.now();
+        }
+        let wake = self.driver.poll(now);
+        self.carry_out(now, around);
+        Ok((now, wake))
+    }
+
+    /// Waits until `until`, awake for the last `spin` of it, or until something comes, and takes it in.
+    ///
+    /// # Errors
+    /// The engine failed.
+    pub fn wait(&mut self, until: Nanos, spin: Nanos, around: &mut impl Surroundings) -> io::Result<()> {
+        self.expected = until;
+        self.engine.wait(until, spin)?;
+        self.take_completions(around);
+        Ok(())
+    }
+
+    /// Takes in what has come. True where that was anything.
+    pub fn take_completions(&mut self, around: &mut impl Surroundings) -> bool {
+        let mut any = false;
+        while let Some(completion) = self.engine.next() {
+            any = true;
+            self.driver.handle(completion, self.engine.received());
+            self.carry_out(completion.at, around);
+        }
+        any
+    }
+
+    /// Carries out what the driver wants, and hands out what it records.
+    pub fn carry_out(&mut self, now: Nanos, around: &mut impl Surroundings) {
+        while let Some(command) = self.driver.commands().pop_front() {
+            match command {
+                Command::Engine(op) => self.engine.submit(op),
+                Command::Resolve { token, target } => {
+                    if let Err(why) = around.resolve(token, target) {
+                        self.driver.resolved(token, Err(why), now);
+                    }
+                }
+            }
+        }
+        while let Some(line) = self.driver.lines().pop_front() {
+            around.record(line);
+        }
+    }
+}
