@@ -5,6 +5,8 @@ use super::process::Process;
 use crate::support::Capability;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{self as unix, UnixListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,15 +67,20 @@ impl Case {
         if self.ipv6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() }
     }
 
-    /// A place where a server can die and come back. The kernel chooses no such port by itself, be it for
-    /// another server or for a client, which would then be connected to itself.
+    /// A place where a server can die and come back, this process' own until it ends. The kernel chooses
+    /// no such port by itself, be it for another server or for a client, which would then be connected to
+    /// itself.
     pub fn lasting_address(&self) -> SocketAddr {
         const PORTS: u32 = 10_000;
         static TAKEN: AtomicU16 = AtomicU16::new(0);
         loop {
             let n = std::process::id().wrapping_mul(101) + u32::from(TAKEN.fetch_add(1, Ordering::Relaxed));
             let address = SocketAddr::new(self.ip(), 20_000 + (n % PORTS) as u16);
+            // A name that other test processes know to be taken, also while nobody has the port.
+            let name = unix::SocketAddr::from_abstract_name(format!("tg-test-port-{}", address.port())).unwrap();
+            let Ok(mine) = UnixListener::bind_addr(&name) else { continue };
             if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
+                std::mem::forget(mine);
                 return address;
             }
         }
