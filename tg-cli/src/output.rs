@@ -4,6 +4,7 @@
 use crate::exit::Problem;
 use anyhow::Context;
 use std::io::{self, ErrorKind, Write};
+use tg_model::wire::printable;
 
 /// Writes all of it to stdout. A reader who left is no error: there is nobody to tell.
 pub fn stdout(text: &[u8]) -> Result<(), Problem> {
@@ -23,9 +24,13 @@ fn forgive_closed(written: io::Result<()>) -> Result<(), Problem> {
     }
 }
 
-/// Writes a line to stderr; where that fails there is no place left to say so.
-pub fn stderr(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+/// Writes a line (or several) to stderr, without what would steer a terminal; where that fails there is
+/// no place left to say so.
+pub fn stderr(text: &str) {
+    let mut err = io::stderr().lock();
+    for line in text.split('\n') {
+        let _ = writeln!(err, "{}", printable(line.as_bytes()));
+    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
 //! The accounting holds for each connection, each slot and the run, and agrees with what the peers
 //! counted on their own, whatever goes wrong at whatever point. On simulated time.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+#[path = "support/ledger.rs"]
+mod ledger;
 
 use proptest::prelude::*;
-use std::collections::BTreeMap;
 use std::time::Duration;
 use tg_core::engine::simulated::{Behaviour, Script};
-use tg_core::simulate::{self, Outcome};
-use tg_model::counts::Counts;
-use tg_model::id::SlotId;
-use tg_model::journal::{Line, Totals};
-use tg_model::outcome::EndReason;
+use tg_core::simulate;
 use tg_model::plan::{Backoff, Mode, Plan, PlanSpec, Rate, Target, Transport};
 use tg_model::time::Nanos;
 
@@ -78,93 +77,10 @@ fn plan(transport: Transport) -> impl Strategy<Value = PlanSpec> {
     )
 }
 
-fn add(to: &mut Totals, counts: &Counts, lost: bool) {
-    to.established += 1;
-    to.lost += u64::from(lost);
-    to.counts.add(counts);
-}
-
-/// What the lines add up to for each slot, by connections, attempts and packets that had none.
-fn check(plan: &Plan, outcome: &Outcome) {
-    let mut by_connection: BTreeMap<SlotId, Totals> = BTreeMap::new();
-    let mut slots: BTreeMap<SlotId, Totals> = BTreeMap::new();
-    let (mut run, mut lasting, mut reasons) = (None, 0, BTreeMap::<EndReason, u64>::new());
-    for line in &outcome.lines {
-        match line {
-            Line::Closed(c) => {
-                c.counts.check().unwrap_or_else(|e| panic!("connection {}: {e}", c.established.conn));
-                add(by_connection.entry(c.established.conn.slot).or_default(), &c.counts, c.reason.is_lost());
-                lasting += u64::from(!c.reason.is_lost());
-                *reasons.entry(c.reason).or_default() += 1;
-            }
-            Line::AttemptFailed(a) => by_connection.entry(a.slot).or_default().failed_attempts += 1,
-            Line::Slot(s) => assert!(slots.insert(s.slot, s.totals).is_none()),
-            Line::Footer(f) => run = Some(f.totals),
-            _ => {}
-        }
-    }
-    let run = run.expect("a footer");
-    assert_eq!(slots.len(), plan.conns as usize);
-    let mut sum = Totals::default();
-    for (slot, totals) in &slots {
-        totals.counts.check().unwrap_or_else(|e| panic!("slot {}: {e}", slot.0));
-        let mut parts = by_connection.remove(slot).unwrap_or_default();
-        // Packets without a connection belong to the slot alone.
-        parts.counts.intended += totals.counts.dropped.no_connection;
-        parts.counts.dropped.no_connection += totals.counts.dropped.no_connection;
-        parts.attempts = totals.attempts;
-        assert_eq!(&parts, totals, "slot {}", slot.0);
-        sum.attempts += totals.attempts;
-        sum.failed_attempts += totals.failed_attempts;
-        sum.established += totals.established;
-        sum.lost += totals.lost;
-        sum.counts.add(&totals.counts);
-    }
-    run.counts.check().expect("the run");
-    assert_eq!(sum, run);
-    assert_eq!(run.established, run.lost + lasting);
-    agree_with_peers(plan, outcome, &run, &reasons);
-}
-
-fn agree_with_peers(plan: &Plan, outcome: &Outcome, run: &Totals, reasons: &BTreeMap<EndReason, u64>) {
-    let peers = outcome.peers;
-    assert_eq!(peers.attempts, run.attempts);
-    assert_eq!(peers.taken, run.counts.sent);
-    assert_eq!(peers.echoed, run.counts.received);
-    if plan.transport == Transport::Tcp {
-        assert_eq!(peers.connected, run.established);
-        let by_peer = |r: EndReason| reasons.get(&r).copied().unwrap_or(0);
-        assert_eq!(peers.closed, by_peer(EndReason::ClosedByPeer));
-        assert!(by_peer(EndReason::Reset) <= peers.failed + peers.closed);
-        assert!(peers.connects_failed <= run.failed_attempts);
-    } else {
-        assert_eq!(peers.probed, run.established);
-        assert_eq!(peers.late, run.counts.late);
-        assert_eq!(peers.doubled, run.counts.duplicate);
-        assert_eq!(peers.reordered, run.counts.reordered);
-        assert_eq!(peers.moved, run.counts.other_host);
-    }
-    if let (Rate::PerConnection(rate), false) = (plan.rate, no_schedule(outcome)) {
-        assert_eq!(run.counts.intended, intended(plan, rate));
-    }
-}
-
-fn no_schedule(outcome: &Outcome) -> bool {
-    !outcome.lines.iter().any(|l| matches!(l, Line::Event(_)))
-}
-
-/// Packets due in [0, duration), from the formula alone: slot s at (k + s/N) periods.
-fn intended(plan: &Plan, rate: f64) -> u64 {
-    let duration = plan.duration.expect("a duration").as_nanos() as f64;
-    let period = 1e9 / rate;
-    let n = f64::from(plan.conns);
-    (0..plan.conns).map(|s| ((duration / period - f64::from(s) / n).ceil()).max(0.0) as u64).sum()
-}
-
 fn run(spec: PlanSpec, script: Script) {
     let plan = Plan::try_from(spec).expect("a valid plan");
     let outcome = simulate::run(&plan, script, None).expect("the simulation goes on");
-    check(&plan, &outcome);
+    ledger::check(&plan, &outcome);
 }
 
 fn cases() -> u32 {

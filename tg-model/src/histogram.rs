@@ -37,7 +37,14 @@ pub enum HistogramError {
     /// Its length or range is not tg's.
     #[error("the histogram's length is not what it says, or its range is not 1 ns to {VALUE_MAX_NS} ns with 3 digits")]
     Range,
+    /// A run of 2⁶³ zeros.
+    #[error("the histogram has a run of zeros longer than any table")]
+    Zeros,
 }
+
+/// A run of 2⁶³ zeros, as encoded: hdrhistogram 7.6 negates it and overflows (`on_decoded_num` in
+/// deserializer.rs). A valid form has no more than four bytes of ones in a row.
+const TOO_MANY_ZEROS: [u8; 9] = [0xff; 9];
 
 impl Histogram {
     /// Records one value. Allocates nothing.
@@ -100,6 +107,9 @@ impl Histogram {
     pub fn decode(text: &EncodedHistogram) -> Result<Histogram, HistogramError> {
         let bytes = base64::engine::general_purpose::STANDARD.decode(&text.v2)?;
         check_range(&bytes)?;
+        if bytes.windows(TOO_MANY_ZEROS.len()).any(|w| w == TOO_MANY_ZEROS) {
+            return Err(HistogramError::Zeros);
+        }
         let read: hdrhistogram::Histogram<u32> =
             Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(HistogramError::Format)?;
         let mut counts = Histogram::default().counts;
@@ -161,6 +171,17 @@ mod tests {
             let v2 = base64::engine::general_purpose::STANDARD.encode(&bytes);
             let _ = Histogram::decode(&EncodedHistogram { clamped: 0, v2 });
         }
+    }
+
+    #[test]
+    fn the_longest_run_of_zeros_is_an_error() {
+        let mut bytes = base64::engine::general_purpose::STANDARD.decode(Histogram::default().encode().v2).unwrap();
+        bytes.truncate(40);
+        bytes.extend(TOO_MANY_ZEROS);
+        bytes[7] = TOO_MANY_ZEROS.len() as u8;
+        let v2 = base64::engine::general_purpose::STANDARD.encode(&bytes);
+        let error = Histogram::decode(&EncodedHistogram { clamped: 0, v2 }).unwrap_err();
+        assert!(matches!(error, HistogramError::Zeros), "{error}");
     }
 
     #[test]

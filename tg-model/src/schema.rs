@@ -53,6 +53,7 @@ fn path(name: &str) -> PathBuf {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the schemas are files of the crate; only this test opens them")]
 fn schemas_are_those_of_the_types() {
     for (name, schema) in schemas() {
         if std::env::var_os("UPDATE_SCHEMAS").is_some() {
@@ -81,6 +82,7 @@ fn every_kind() -> Vec<Line> {
         parts_ns: [1, 2, 3],
         reason,
         closes_late: false,
+        unserved: false,
     };
     let slot = |lasting| SlotStory {
         lost: EndReason::ALL[1..].iter().map(|r| conn(*r, Some("pod-1"))).collect(),

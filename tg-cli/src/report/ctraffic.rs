@@ -27,7 +27,8 @@ fn statistics<R: BufRead>(mut journal: Reader<R>) -> Result<Statistics, Problem>
     let statistics = ctraffic::from_journal(&mut journal).map_err(Problem::failed)?;
     let unreadable = journal.notes().unreadable_count;
     if unreadable > 0 {
-        output::stderr(&format!("note: {unreadable} lines cannot be read: what they told is missing"));
+        let lines = text::some(unreadable, "line");
+        output::stderr(&format!("note: {lines} cannot be read: what was told there is missing"));
     }
     Ok(statistics)
 }
@@ -121,8 +122,8 @@ pub fn text(statistics: &Statistics) -> String {
     page.wrapped(
         "",
         &format!(
-            "Run of ctraffic: {} connections, {} KiB/s over all, packets of {} bytes, {}, from {}",
-            t.connections,
+            "Run of ctraffic: {}, {} KiB/s over all, packets of {} bytes, {}, from {}",
+            text::some(t.connections, "connection"),
             t.rate_kib_per_second,
             t.packet_size,
             span::show(t.duration_ns),

@@ -7,7 +7,7 @@ mod text;
 
 pub use ctraffic::ctraffic_of_journal;
 pub use json::json;
-pub use text::{Kept, Page, text};
+pub use text::{Kept, Page, some, text};
 
 use crate::exit::Problem;
 use crate::output;
@@ -122,7 +122,8 @@ fn one(args: &ReportArgs, path: &Path, several: bool) -> Result<(), Problem> {
 fn warn(name: &str, summary: &Summary) {
     let journal = &summary.journal;
     if journal.unreadable_lines > 0 {
-        output::stderr(&format!("note: {name}: {} lines cannot be read:", journal.unreadable_lines));
+        let lines = some(journal.unreadable_lines, "line");
+        output::stderr(&format!("note: {name}: {lines} of it cannot be read:"));
         for line in &journal.unreadable {
             output::stderr(&format!("  line {}: {}", line.line, line.reason));
         }

@@ -4,9 +4,7 @@ use super::args::RunArgs;
 use super::plan;
 use crate::exit::Problem;
 use crate::output;
-use anyhow::Context;
 use std::net::SocketAddr;
-use tg_core::doctor;
 use tg_core::server::{self, Config, ServerHandle};
 use tg_model::plan::{Plan, Target};
 
@@ -43,15 +41,7 @@ pub fn start(args: &RunArgs) -> Result<Embedded, Problem> {
     Err(Problem::Failed(error.context("starting a server for this run")))
 }
 
-/// The server's ends of the connections are this process's, too: the core counts only the client's.
-pub fn check_descriptors(plan: &Plan) -> Result<(), Problem> {
-    let need = plan.descriptors() + u64::from(plan.conns) * 2;
-    let (_, have) = doctor::descriptor_limit().context("asking for the limit on open files")?;
-    if need <= have {
-        return Ok(());
-    }
-    Err(Problem::usage_words(format_args!(
-        "{need} file descriptors are needed, for this run and its own server, and {have} may be had: run \
-         `ulimit -n {need}` first (as root, or after raising the hard limit), or take fewer connections"
-    )))
+/// File descriptors for the server's ends of the connections: two a slot while lost ones are replaced.
+pub fn descriptors(plan: &Plan) -> u64 {
+    u64::from(plan.conns) * 2
 }

@@ -44,8 +44,8 @@ impl Display {
             }
             Display::Monitor { since, .. } if since.elapsed() < SECOND => Ok(()),
             Display::Monitor { since, before } => {
-                // From second to second, without the drift of being called late.
-                *since += SECOND;
+                // Whole seconds: no drift where this is called late, one line where it stood still.
+                *since += SECOND * u32::try_from(since.elapsed().as_secs()).unwrap_or(u32::MAX);
                 let now = snapshot();
                 let header = if before.is_none() { MONITOR_HEADER } else { "" };
                 let line = monitor_line(&now, &before.replace(now.totals).unwrap_or_default());
@@ -54,12 +54,13 @@ impl Display {
         };
     }
 
-    /// Leaves an empty line for the report.
+    /// Leaves an empty line for something else; the next tick may draw again.
     pub fn erase(&mut self) {
-        if let Display::Live { drawn: Some(_) } = self {
+        if let Display::Live { drawn } = self
+            && drawn.take().is_some()
+        {
             let mut err = io::stderr().lock();
             let _ = write!(err, "\r\x1b[K").and_then(|()| err.flush());
-            *self = Display::Silent;
         }
     }
 }
@@ -68,21 +69,24 @@ fn width() -> usize {
     terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0))
 }
 
-/// The line, cut to a terminal's width (less one: a line that fills it would wrap).
+/// The line in words, or in short where a terminal is too narrow for them (one column is left free: a
+/// line that fills the last one would wrap).
 fn live_line(s: &Snapshot, width: usize) -> String {
-    let c = &s.totals.counts;
+    let room = width.saturating_sub(1);
+    let (elapsed, received) = (s.elapsed.as_secs(), s.totals.counts.received);
+    let (active, connecting, lost) = (s.active, s.connecting, s.totals.lost);
+    let [p50, p99, late] = [s.latency_p50_ns, s.latency_p99_ns, s.lateness_p99_ns].map(span::show);
     let line = format!(
-        "{:>4} s  {} active  {} connecting  {} lost  {} packets  latency {} / {} p99  lateness {} p99",
-        s.elapsed.as_secs(),
-        s.active,
-        s.connecting,
-        s.totals.lost,
-        c.received,
-        span::show(s.latency_p50_ns),
-        span::show(s.latency_p99_ns),
-        span::show(s.lateness_p99_ns),
+        "{elapsed:>4} s  {active} active  {connecting} connecting  {lost} lost  {received} packets  \
+         latency {p50} / {p99} p99  lateness {late} p99"
     );
-    line.chars().take(width.saturating_sub(1)).collect()
+    if line.chars().count() <= room {
+        return line;
+    }
+    let line = format!(
+        "{elapsed} s  {active} act  {connecting} conn  {lost} lost  {received} pkt  p50 {p50}  p99 {p99}  late {late}"
+    );
+    line.chars().take(room).collect()
 }
 
 /// Active and connecting are of the moment, the rest is of the second.
@@ -131,7 +135,11 @@ mod tests {
             line,
             "  12 s  79 active  1 connecting  11 lost  4980 packets  latency 123 µs / 1.5 ms p99  lateness 12 µs p99"
         );
-        for width in [0, 1, 40, 80] {
+        assert_eq!(
+            live_line(&snapshot(), 80),
+            "12 s  79 act  1 conn  11 lost  4980 pkt  p50 123 µs  p99 1.5 ms  late 12 µs"
+        );
+        for width in [0, 1, 40] {
             assert_eq!(live_line(&snapshot(), width).chars().count(), width.saturating_sub(1));
         }
     }

@@ -27,12 +27,11 @@ pub fn run(args: &RunArgs) -> Result<(), Problem> {
     let server = if args.addresses.is_empty() { Some(embedded::start(args)?) } else { None };
     let targets = server.as_ref().map_or_else(|| args.addresses.clone(), |s| vec![s.target()]);
     let plan = plan::plan(args, targets)?;
-    if server.is_some() {
-        embedded::check_descriptors(&plan)?;
-    }
     let command = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
-    let options = Options { command, journal: args.output.clone() };
+    let other_descriptors = if server.is_some() { embedded::descriptors(&plan) } else { 0 };
+    let options = Options { command, journal: args.output.clone(), other_descriptors };
     let handle = core::start(plan, options).map_err(start_problem)?;
+    signals.prepared();
     if let Some(note) = &handle.header().engine_note {
         output::stderr(&format!("note: engine {}: {note}", handle.header().engine));
     }
@@ -50,7 +49,11 @@ fn start_problem(error: StartError) -> Problem {
 fn watch(handle: &RunHandle, signals: &mut StopSignals, mut display: Display) {
     while !handle.is_finished() {
         match signals.pending() {
-            Some(Stop::InOrder) => handle.stop(),
+            Some(Stop::InOrder) => {
+                handle.stop();
+                display.erase();
+                output::stderr("Stopping: echoes still out are awaited. Once more to stop at once.");
+            }
             Some(Stop::AtOnce) => handle.abort(),
             None => {}
         }

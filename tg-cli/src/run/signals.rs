@@ -1,15 +1,20 @@
-//! SIGINT and SIGTERM: the first one ends in good order, the second one at once.
+//! SIGINT and SIGTERM: while things are being prepared they end the process; from then on the first one
+//! ends in good order, the second one at once.
 
 use crate::exit::Problem;
 use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Counts the signals that came.
 #[derive(Debug)]
 pub struct StopSignals {
     signals: Signals,
     count: usize,
+    preparing: Arc<AtomicBool>,
 }
 
 /// What a signal asks for.
@@ -20,11 +25,24 @@ pub enum Stop {
 }
 
 impl StopSignals {
-    /// From here on both signals are counted and end nothing by themselves.
+    /// Counts signals from here on. Until [`StopSignals::prepared`] they still end the process: a name
+    /// may take long to resolve, and there is nothing to report yet.
     pub fn catch() -> Result<StopSignals, Problem> {
-        let signals =
-            Signals::new([SIGINT, SIGTERM]).context("catching SIGINT and SIGTERM").map_err(Problem::Failed)?;
-        Ok(StopSignals { signals, count: 0 })
+        let preparing = Arc::new(AtomicBool::new(true));
+        let register = || {
+            for signal in [SIGINT, SIGTERM] {
+                // As a shell tells a process that a signal ended.
+                flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&preparing))?;
+            }
+            Signals::new([SIGINT, SIGTERM])
+        };
+        let signals = register().context("catching SIGINT and SIGTERM").map_err(Problem::Failed)?;
+        Ok(StopSignals { signals, count: 0, preparing })
+    }
+
+    /// What there is to end in good order has begun.
+    pub fn prepared(&self) {
+        self.preparing.store(false, Ordering::SeqCst);
     }
 
     /// What signals since the last call ask for; does not wait.
@@ -74,6 +92,7 @@ mod tests {
     #[test]
     fn a_signal_that_came_is_seen_once() {
         let mut signals = StopSignals::catch().unwrap();
+        signals.prepared();
         assert_eq!(signals.pending(), None);
         signal_hook::low_level::raise(SIGTERM).unwrap();
         assert_eq!(signals.wait(), Some(Stop::InOrder));

@@ -41,7 +41,6 @@ use orders::Orders;
 use recorder::Recorder;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use tg_model::journal::{Event, Header, Line};
 use tg_model::plan::Plan;
@@ -54,6 +53,8 @@ pub struct Options {
     pub command: Vec<String>,
     /// Where the journal goes; `None`: an unlinked temporary file.
     pub journal: Option<PathBuf>,
+    /// File descriptors that this process will want besides the run's own: for servers of its own, say.
+    pub other_descriptors: u64,
 }
 
 /// What a run gave.
@@ -73,7 +74,6 @@ pub struct RunHandle {
     header: Header,
     live: Arc<Live>,
     orders: Arc<Orders>,
-    finished: Arc<AtomicBool>,
     recorder: Option<JoinHandle<Result<Outcome, RunError>>>,
 }
 
@@ -82,7 +82,7 @@ pub struct RunHandle {
 /// # Errors
 /// The plan cannot be carried out here; [`StartError::is_usage`] tells whether the plan is to blame.
 pub fn start(plan: Plan, options: Options) -> Result<RunHandle, StartError> {
-    let prepared = prepare::prepare(&plan)?;
+    let prepared = prepare::prepare(&plan, options.other_descriptors)?;
     let (engine, note) = select::select(plan.engine)?;
     let plan = Arc::new(plan);
     let live = Arc::new(Live::new(plan.threads as usize));
@@ -95,16 +95,10 @@ pub fn start(plan: Plan, options: Options) -> Result<RunHandle, StartError> {
     let facts = EngineFacts { name: engine.name().to_owned(), note, spin: crew.spin };
     let header = record::header(&plan, options.command, facts, place);
     let resolved = prepared.resolved.into_iter().map(|event| Line::Event(Event { at_ns: 0, event })).collect();
-    let finished = Arc::new(AtomicBool::new(false));
-    let done = finished.clone();
     let recorder = Recorder::new(journal, header.clone(), crew, live.clone(), orders.clone());
-    let recorder = std::thread::Builder::new().name("tg-recorder".into()).spawn(move || {
-        let outcome = recorder.run(resolved);
-        done.store(true, Ordering::Release);
-        outcome
-    });
+    let recorder = std::thread::Builder::new().name("tg-recorder".into()).spawn(move || recorder.run(resolved));
     let recorder = Some(recorder.map_err(StartError::Thread)?);
-    Ok(RunHandle { header, live, orders, finished, recorder })
+    Ok(RunHandle { header, live, orders, recorder })
 }
 
 impl RunHandle {
@@ -130,7 +124,7 @@ impl RunHandle {
 
     /// The run is over; [`RunHandle::wait`] will not block.
     pub fn is_finished(&self) -> bool {
-        self.finished.load(Ordering::Acquire)
+        self.recorder.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Waits for the run's end.

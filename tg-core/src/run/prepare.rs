@@ -16,7 +16,7 @@ pub(super) struct Prepared {
     pub resolved: Vec<RunEvent>,
 }
 
-pub(super) fn prepare(plan: &Plan) -> Result<Prepared, StartError> {
+pub(super) fn prepare(plan: &Plan, other_descriptors: u64) -> Result<Prepared, StartError> {
     let mut prepared = Prepared { destinations: Vec::new(), resolved: Vec::new() };
     for (nth, target) in plan.targets.iter().enumerate() {
         let destination = match (&target.host, plan.resolve) {
@@ -31,7 +31,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, StartError> {
         prepared.destinations.push(destination);
     }
     check_sources(plan, &prepared.destinations)?;
-    check_descriptors(plan)?;
+    check_descriptors(plan.descriptors() + other_descriptors)?;
     Ok(prepared)
 }
 
@@ -68,8 +68,8 @@ fn check_sources(plan: &Plan, destinations: &[Destination]) -> Result<(), StartE
     Ok(())
 }
 
-fn check_descriptors(plan: &Plan) -> Result<(), StartError> {
-    let need = plan.descriptors() + limits::open_descriptors();
+fn check_descriptors(run: u64) -> Result<(), StartError> {
+    let need = run + limits::open_descriptors();
     // Where the kernel will not say, the attempts will.
     let have = limits::raise_descriptors(need).unwrap_or(need);
     if have < need { Err(StartError::Descriptors { need, have }) } else { Ok(()) }

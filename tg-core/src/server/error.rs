@@ -16,7 +16,7 @@ pub enum ServerError {
     #[error("UDP needs the epoll engine: tokio-uring cannot answer from the address that a datagram was sent to")]
     UdpNeedsEpoll,
     /// The same address and port twice, or an IPv4 one that a `[::]` takes already.
-    #[error("{first} and {second} overlap{}", if first == second { "" } else { ": [::] takes IPv4 too" })]
+    #[error("{first} and {second} overlap: {}", if first == second { "it is given twice" } else { "[::] takes IPv4 too" })]
     Overlap {
         /// The address that came first.
         first: SocketAddr,

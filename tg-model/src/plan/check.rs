@@ -254,7 +254,20 @@ mod tests {
         for good in ["127.0.0.1:5003", "[::1]:5003", "mserver.default.svc:5003"] {
             assert_eq!(good.parse::<Target>().unwrap().to_string(), good);
         }
-        for bad in ["", "x", "::1", ":5003", "x:0", "127.0.0.1:0", "x:65536", "a b:1", "\u{1b}[2J:1"] {
+        for bad in [
+            "",
+            "x",
+            "::1",
+            ":5003",
+            "x:0",
+            "127.0.0.1:0",
+            "x:65536",
+            "a b:1",
+            "\u{1b}[2J:1",
+            "x:+1",
+            "127.0.0.1:+1",
+            "[fe80::1%2]:1",
+        ] {
             assert!(bad.parse::<Target>().unwrap_err().contains("want ADDRESS:PORT"), "{bad}");
         }
     }

@@ -38,11 +38,18 @@ impl FromStr for Target {
     fn from_str(s: &str) -> Result<Target, String> {
         let want = "want ADDRESS:PORT, [IPV6]:PORT or NAME:PORT";
         if let Ok(a) = s.parse::<SocketAddr>() {
-            return if a.port() == 0 { Err(format!("port 0 in `{s}`: {want}")) } else { Ok(a.into()) };
+            return match a {
+                SocketAddr::V6(v6) if v6.scope_id() != 0 => {
+                    Err(format!("an interface cannot be chosen, as in `{s}`: {want}"))
+                }
+                _ if a.port() == 0 => Err(format!("port 0 in `{s}`: {want}")),
+                _ => Ok(a.into()),
+            };
         }
         let (host, port) = s.rsplit_once(':').ok_or_else(|| format!("no port in `{s}`: {want}"))?;
-        let port: u16 =
-            port.parse().ok().filter(|p| *p > 0).ok_or_else(|| format!("no port from 1 to 65535 in `{s}`: {want}"))?;
+        let digits = Some(port).filter(|p| p.bytes().all(|b| b.is_ascii_digit()));
+        let port = digits.and_then(|p| p.parse::<u16>().ok()).filter(|p| *p > 0);
+        let port = port.ok_or_else(|| format!("no port from 1 to 65535 in `{s}`: {want}"))?;
         let name_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
         if host.is_empty() || host.len() > 253 || !host.bytes().all(name_byte) {
             return Err(format!("`{host}` is neither an address nor a name: {want}"));

@@ -9,7 +9,7 @@ use super::spread::OutageFold;
 use super::tallies::{Ended, FailedAttempts};
 use crate::histogram::{EncodedHistogram, Histogram};
 use crate::id::ConnId;
-use crate::journal::{Closed, Footer, Header, JournalError, Line, Outage, Reader, RunEvent, Sample, Totals};
+use crate::journal::{Closed, Footer, Header, JournalError, Line, Reader, RunEvent, Sample, Totals};
 use std::collections::{BTreeMap, HashMap};
 use std::io::BufRead;
 
@@ -112,7 +112,7 @@ impl SummaryBuilder {
                 *self.failed_attempts.counter(a.failure) += 1;
                 self.slots.attempt_failed(a, &mut self.violations);
             }
-            Line::Outage(o) => self.outage(o),
+            Line::Outage(o) => self.slots.outage(o, &mut self.outages, &mut self.violations),
             Line::Sample(s) => self.sample(s),
             Line::Event(e) => {
                 self.seen(e.at_ns);
@@ -148,14 +148,6 @@ impl SummaryBuilder {
         let retransmits = line.tcp.map_or(0, |tcp| u64::from(tcp.total_retrans));
         self.retransmits = self.retransmits.saturating_add(retransmits);
         self.slots.closed(line, &mut self.violations);
-    }
-
-    fn outage(&mut self, line: &Outage) {
-        self.slots.outage(line, &mut self.violations);
-        let first_connection = line.lost.is_none() && line.replacement.is_some();
-        if !first_connection {
-            self.outages.add(line.into(), line.over);
-        }
     }
 
     fn sample(&mut self, line: &Sample) {

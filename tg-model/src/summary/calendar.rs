@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 /// Nanoseconds since the Unix epoch as RFC 3339 text, UTC, with nine decimals:
 /// `2026-11-23T02:05:22.770350151Z`.
-pub fn rfc3339(realtime_ns: u64) -> String {
+pub(super) fn rfc3339(realtime_ns: u64) -> String {
     // 64 bits of nanoseconds end in the year 2554: always in range.
     let timestamp = Timestamp::from_nanosecond(i128::from(realtime_ns)).unwrap_or_default();
     format!("{timestamp:.9}")

@@ -62,6 +62,7 @@ impl SummaryBuilder {
         s.packets = footer.totals.counts.into();
         s.records_lost = footer.records_lost;
         s.cpu_ns = footer.cpu_ns;
+        self.slots.add_open_outages(None, &mut self.outages);
         let violations = &mut self.violations;
         self.slots.check_run(&footer.totals, violations);
         violations.equal(|| "connections without an end".into(), self.open.len() as u64, 0);
@@ -88,7 +89,7 @@ impl SummaryBuilder {
         let closed_sum = self.slots.closed_sum();
         let later = closed_sum.intended > sampled.counts.intended;
         s.packets = (if later { closed_sum } else { sampled.counts }).into();
-        self.slots.add_open_outages(self.last_ns, &mut self.outages);
+        self.slots.add_open_outages(Some(self.last_ns), &mut self.outages);
     }
 }
 

@@ -28,7 +28,6 @@ mod tallies;
 pub(crate) mod tests;
 
 pub use builder::SummaryBuilder;
-pub use calendar::rfc3339;
 pub use plan::PlanSummary;
 pub use shape::{Accounting, Hosts, JournalState, RunEnding, Summary, UNKNOWN_HOST, UnreadableLine};
 pub use spread::{Outages, Part, Spread};

@@ -21,6 +21,16 @@ struct Slot {
     /// The latest connection of which a time without service was told.
     outage_told: Option<u64>,
     out: Option<OpenOutage>,
+    /// A time without service that a replacement did not end: it was lost before it carried a packet.
+    unserved: Option<Unserved>,
+}
+
+/// See [`Slot::unserved`].
+#[derive(Clone, Copy, Debug)]
+struct Unserved {
+    /// Number of the replacement in its slot.
+    replacement: u64,
+    parts: Parts,
 }
 
 /// A time without service whose own line was not read yet: what a cut journal tells of it.
@@ -106,11 +116,30 @@ impl Slots {
         }
     }
 
-    pub fn outage(&mut self, line: &Outage, violations: &mut Violations) {
+    /// Folds a time without service; one that a replacement did not end goes on in the slot's next line.
+    pub fn outage(&mut self, line: &Outage, fold: &mut OutageFold, violations: &mut Violations) {
+        let first_connection = line.lost.is_none() && line.replacement.is_some();
         let Some(slot) = self.slot(line.slot, violations) else { return };
         let lost = line.lost.map(|conn| conn.nth);
         slot.outage_told = slot.outage_told.max(lost);
         slot.out = slot.out.filter(|out| out.lost > lost);
+        if first_connection {
+            return;
+        }
+        let mut parts = Parts::from(line);
+        if let Some(before) = slot.unserved.take() {
+            if lost == Some(before.replacement) {
+                parts = parts.after(before.parts);
+            } else {
+                fold.add(before.parts, false);
+            }
+        }
+        match line.replacement {
+            Some(replacement) if !line.over => {
+                slot.unserved = Some(Unserved { replacement: replacement.nth, parts });
+            }
+            _ => fold.add(parts, line.over),
+        }
     }
 
     /// A slot's own totals against what its lines add up to.
@@ -163,16 +192,28 @@ impl Slots {
         sum
     }
 
-    /// Of a cut journal: the times without service that it breaks off in, as long as it tells.
-    pub fn add_open_outages(&self, last_ns: u64, fold: &mut OutageFold) {
-        for out in self.slots.iter().filter_map(|s| s.out) {
-            let up_ns = out.established_ns.unwrap_or(last_ns);
-            let parts = Parts {
-                detection_ns: out.detection_ns,
-                reconnect_ns: up_ns.saturating_sub(out.known_ns),
-                wait_ns: last_ns.saturating_sub(up_ns),
-            };
-            fold.add(parts, false);
+    /// The times without service that the journal's end cuts off. `last_ns`: of a cut journal, its last
+    /// moment, up to which those are counted that have no line yet.
+    pub fn add_open_outages(&self, last_ns: Option<u64>, fold: &mut OutageFold) {
+        for slot in &self.slots {
+            let open = slot.out.zip(last_ns).map(|(out, last_ns)| out.until(last_ns));
+            match (slot.unserved, open) {
+                (None, None) => {}
+                (Some(before), None) => fold.add(before.parts, false),
+                (None, Some(parts)) => fold.add(parts, false),
+                (Some(before), Some(parts)) => fold.add(parts.after(before.parts), false),
+            }
+        }
+    }
+}
+
+impl OpenOutage {
+    fn until(self, last_ns: u64) -> Parts {
+        let up_ns = self.established_ns.unwrap_or(last_ns);
+        Parts {
+            detection_ns: self.detection_ns,
+            reconnect_ns: up_ns.saturating_sub(self.known_ns),
+            wait_ns: last_ns.saturating_sub(up_ns),
         }
     }
 }

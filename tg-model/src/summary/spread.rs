@@ -26,7 +26,8 @@ pub struct Spread {
 }
 
 /// Times without service: of a slot that lost its connection, or that never got one. The time to a
-/// slot's first connection is none.
+/// slot's first connection is none. A replacement that was lost before it carried a packet is part of
+/// the time that it did not end, so there may be fewer of these than connections lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Outages {
@@ -109,6 +110,17 @@ pub(super) struct Parts {
 impl From<&Outage> for Parts {
     fn from(o: &Outage) -> Parts {
         Parts { detection_ns: o.detection_ns, reconnect_ns: o.reconnect_ns, wait_ns: o.wait_ns }
+    }
+}
+
+impl Parts {
+    /// One time without service that followed another without a packet between them.
+    pub fn after(self, before: Parts) -> Parts {
+        Parts {
+            detection_ns: self.detection_ns.saturating_add(before.detection_ns),
+            reconnect_ns: self.reconnect_ns.saturating_add(before.reconnect_ns),
+            wait_ns: self.wait_ns.saturating_add(before.wait_ns),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The tables by host, as the k8s-app-upgrade test prints them. Changes when that form does.
 
-use super::page::{Page, WIDTH, cut};
+use super::page::{Page, WIDTH, cut, some};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -21,6 +21,7 @@ pub fn hosts(page: &mut Page, which: &str, total: u64, hosts: &BTreeMap<String, 
     }
     if !rest.is_empty() {
         let connections: u64 = rest.iter().map(|(_, n)| n).sum();
-        page.line(&format!("  … and {} more hosts with {connections} connections", rest.len()));
+        let (hosts, connections) = (some(rest.len() as u64, "more host"), some(connections, "connection"));
+        page.line(&format!("  … and {hosts} with {connections}"));
     }
 }

@@ -12,7 +12,7 @@ mod tests;
 
 pub use hosts::hosts;
 pub use next::Kept;
-pub use page::Page;
+pub use page::{Page, some};
 
 use crate::span;
 use tg_model::plan::{Mode, Transport};
@@ -55,8 +55,8 @@ fn about(page: &mut Page, s: &Summary) {
     page.wrapped(
         "",
         &format!(
-            "Run: {} connections, {rate}, {} bytes, {transport}, {mode}, {}, engine {}{note}{cpu}, from {}, tg {}",
-            plan.conns,
+            "Run: {}, {rate}, {} bytes, {transport}, {mode}, {}, engine {}{note}{cpu}, from {}, tg {}",
+            some(plan.conns.into(), "connection"),
             plan.size,
             span::show(s.duration_ns),
             s.engine,

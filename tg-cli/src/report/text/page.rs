@@ -48,6 +48,11 @@ impl Page {
     }
 }
 
+/// `1 time`, `2 times`.
+pub fn some(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
 /// `text` in at most `width` columns.
 pub fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {

@@ -1,7 +1,7 @@
 //! The parts of the report below the hosts, each left out where it has nothing to say. Changes when a
 //! figure is shown in another way.
 
-use super::page::Page;
+use super::page::{Page, some};
 use crate::span::show;
 use tg_model::outcome::{AttemptFailure, DropReason, EndReason};
 use tg_model::plan::Transport;
@@ -73,7 +73,7 @@ pub fn outages(page: &mut Page, s: &Summary) {
         return;
     }
     let still_out = if o.still_out > 0 { format!(", {} not over at the end", o.still_out) } else { String::new() };
-    page.line(&format!("\nTime without service: {} in all, {} times{still_out}", show(o.total_ns), o.count));
+    page.line(&format!("\nTime without service: {} in all, {}{still_out}", show(o.total_ns), some(o.count, "time")));
     page.line(&format!("  {:<34} {:>12} {:>12} {:>12}", "", "median", "longest", "in all"));
     let mut part = |name: &str, p50: u64, max: u64, total: u64| {
         page.line(&format!("  {name:<34} {:>12} {:>12} {:>12}", show(p50), show(max), show(total)));
@@ -108,7 +108,7 @@ fn spread(page: &mut Page, name: &str, s: &Spread) {
     let [p50, p90, p99, p999, max] = [s.p50_ns, s.p90_ns, s.p99_ns, s.p999_ns, s.max_ns].map(show);
     page.line(&format!("{name:<16} {p50:>11} {p90:>11} {p99:>11} {p999:>11} {max:>11}"));
     if s.clamped > 0 {
-        page.line(&format!("  {} values were above {}, the largest told apart", s.clamped, show(s.max_ns)));
+        page.line(&format!("  of these above {}, the largest value told apart: {}", show(s.max_ns), s.clamped));
     }
 }
 

@@ -165,8 +165,8 @@ fn doubts_stand_before_the_numbers() {
     let text = text(&s, &Kept::At(Path::new("/var/tmp/my run.jsonl")));
     let want = "\
 ! The journal has no end: the run was killed, or still goes on. This is what it
-  holds; 79 connections were alive where it breaks off and are shown as lasting.
-  Packets are those of its last sample.
+  holds: 79 connections alive where it breaks off, shown as lasting; packets as
+  of its last sample.
 ! 12 lines of the journal cannot be read: 7 …
 ! The numbers do not add up, in 14 places:
     slot 3, lost: 1 counted, 2 stated

@@ -1,6 +1,6 @@
 //! What a reader must know before the numbers. Changes when a new doubt about them comes up.
 
-use super::page::Page;
+use super::page::{Page, some};
 use tg_model::summary::{RunEnding, Summary};
 
 pub fn warnings(page: &mut Page, s: &Summary) {
@@ -13,10 +13,9 @@ pub fn warnings(page: &mut Page, s: &Summary) {
         RunEnding::Cut => warn(
             page,
             &format!(
-                "! The journal has no end: the run was killed, or still goes on. This is what it holds; {} \
-                 connections were alive where it breaks off and are shown as lasting. Packets are those of its \
-                 last sample.",
-                s.alive_at_cut
+                "! The journal has no end: the run was killed, or still goes on. This is what it holds: {} alive \
+                 where it breaks off, shown as lasting; packets as of its last sample.",
+                some(s.alive_at_cut, "connection")
             ),
         ),
         RunEnding::Failed => {
@@ -31,11 +30,11 @@ pub fn warnings(page: &mut Page, s: &Summary) {
     if s.journal.unreadable_lines > 0 {
         let lines: Vec<String> = s.journal.unreadable.iter().map(|u| u.line.to_string()).collect();
         let more = if s.journal.unreadable_lines > lines.len() as u64 { " …" } else { "" };
-        let n = s.journal.unreadable_lines;
-        warn(page, &format!("! {n} lines of the journal cannot be read: {}{more}", lines.join(", ")));
+        let n = some(s.journal.unreadable_lines, "line");
+        warn(page, &format!("! {n} of the journal cannot be read: {}{more}", lines.join(", ")));
     }
     if !s.accounting.ok {
-        warn(page, &format!("! The numbers do not add up, in {} places:", s.accounting.violation_count));
+        warn(page, &format!("! The numbers do not add up, in {}:", some(s.accounting.violation_count, "place")));
         s.accounting.violations.iter().for_each(|v| page.wrapped("    ", v));
     }
     if any {

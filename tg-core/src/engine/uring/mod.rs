@@ -1,48 +1,164 @@
-//! stub
-use super::{Completion, Engine, Op};
+//! The io_uring engine: what it consists of, and its face as an [`Engine`]. Changes when that contract
+//! does.
+//!
+//! ```text
+//! submit ─▶ ops ─▶ ring ─▶ kernel ─▶ ring ─▶ reap ─▶ next
+//!             └──── sockets, buffers ─────────┘
+//! ```
+//! Operations are queued and leave together when [`Engine::wait`] enters the ring. A socket that is
+//! closed leaves its slot at once and goes on in the background until all that the kernel has of it is
+//! back: until then the memory of its operations is the kernel's.
+#![allow(unsafe_code)]
+
+mod buffers;
+mod config;
+mod error;
+mod key;
+mod ops;
+mod probe;
+mod reap;
+mod ring;
+mod sockets;
+mod teardown;
+mod wait;
+
+pub use config::Config;
+pub use error::UringError;
+pub use probe::probe;
+
+use super::{Completion, Engine, Event, Op, Token};
+use crate::sys::clock;
+use buffers::{Buffers, Filled};
+use config::Sizes;
+use ring::Ring;
+use sockets::Sockets;
+use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use tg_model::time::Nanos;
-#[derive(Debug, thiserror::Error)]
-#[error("not built yet")]
-pub struct UringError;
-impl UringError {
-    pub fn is_refused(&self) -> bool {
-        true
-    }
+
+/// Sockets driven by an io_uring ring of their own. It stays on the thread that made it.
+pub struct UringEngine {
+    // Dropped in this order: the ring before what its operations point to.
+    ring: Ring,
+    buffers: Buffers,
+    sockets: Sockets,
+    payload: Arc<[u8]>,
+    packet_size: usize,
+    /// Operations of which the last completion has not been taken.
+    outstanding: usize,
+    /// Sends that the kernel has not taken yet: place in the queue, and socket.
+    unstamped: Vec<(u64, u32)>,
+    /// Completions of operations that needed no trip through the kernel.
+    ready: VecDeque<Completion>,
+    /// Those of them that are not `Closed`.
+    announced: usize,
+    /// A completion that `wait` came upon.
+    staged: Option<Taken>,
+    /// The buffer of the last completion.
+    current: Option<Filled>,
+    /// When the completions in the ring came.
+    came: Nanos,
+    /// Why the ring cannot be used any more.
+    broken: Option<io::Error>,
 }
-pub struct Config {
-    pub slots: usize,
-    pub payload: Arc<[u8]>,
-    pub packet_size: usize,
-    pub datagram: bool,
+
+/// A completion, and the buffer that came with it.
+struct Taken {
+    completion: Completion,
+    filled: Option<Filled>,
 }
-pub struct UringEngine;
+
 impl UringEngine {
-    pub fn new(_: Config) -> Result<Self, UringError> {
-        Err(UringError)
+    /// An engine for the calling thread.
+    ///
+    /// # Errors
+    /// The kernel refuses a step; see [`UringError::is_refused`].
+    pub fn new(config: Config) -> Result<UringEngine, UringError> {
+        let sizes = Sizes::of(&config);
+        let ring = Ring::new(sizes)?;
+        let buffers = Buffers::register(&ring, sizes)?;
+        Ok(UringEngine {
+            ring,
+            buffers,
+            sockets: Sockets::new(config.slots),
+            payload: config.payload,
+            packet_size: config.packet_size,
+            outstanding: 0,
+            unstamped: Vec::with_capacity(sizes.sq as usize),
+            ready: VecDeque::with_capacity(config.slots),
+            announced: 0,
+            staged: None,
+            current: None,
+            came: Nanos::ZERO,
+            broken: None,
+        })
+    }
+
+    /// Adds a completion that needs no trip through the kernel.
+    fn announce(&mut self, token: Token, event: Event) {
+        self.announced += usize::from(!matches!(event, Event::Closed { .. }));
+        self.ready.push_back(Completion { token, at: clock::monotonic(), event });
+    }
+
+    /// Drops what is to be told of a token: its owner closes it.
+    fn silence(&mut self, token: Token) {
+        if self.announced > 0 {
+            self.ready.retain(|c| c.token != token);
+            self.announced = self.ready.iter().filter(|c| !matches!(c.event, Event::Closed { .. })).count();
+        }
+        if let Some(filled) = self.staged.take_if(|t| t.completion.token == token).and_then(|t| t.filled) {
+            self.buffers.give_back(filled);
+        }
+    }
+
+    /// The bytes of the last completion are not needed any more.
+    fn release(&mut self) {
+        if let Some(filled) = self.current.take() {
+            self.buffers.give_back(filled);
+        }
     }
 }
+
 impl Engine for UringEngine {
     fn name(&self) -> &'static str {
-        ""
+        "uring"
     }
+
     fn now(&self) -> Nanos {
-        Nanos::ZERO
+        clock::monotonic()
     }
-    fn submit(&mut self, _: Op) {}
-    fn wait(&mut self, _: Nanos, _: Nanos) -> std::io::Result<()> {
-        Ok(())
+
+    fn submit(&mut self, op: Op) {
+        self.release();
+        match op {
+            Op::Connect(token, connect) => self.connect(token, &connect),
+            Op::Send(token, message) => self.send(token, message),
+            Op::Close(token, closing) => self.close(token, closing),
+        }
     }
+
+    fn wait(&mut self, until: Nanos, spin: Nanos) -> io::Result<()> {
+        self.release();
+        self.wait_for_completion(until, spin)
+    }
+
     fn next(&mut self) -> Option<Completion> {
-        None
+        self.release();
+        if let Some(completion) = self.ready.pop_front() {
+            self.announced -= usize::from(!matches!(completion.event, Event::Closed { .. }));
+            return Some(completion);
+        }
+        let taken = self.staged.take().or_else(|| self.reap())?;
+        self.current = taken.filled;
+        Some(taken.completion)
     }
+
     fn received(&self) -> &[u8] {
-        &[]
+        self.current.as_ref().map_or(&[], |filled| self.buffers.bytes(filled))
     }
+
     fn closing(&self) -> usize {
-        0
+        self.sockets.closing()
     }
-}
-pub fn probe() -> Result<(), UringError> {
-    Err(UringError)
 }

@@ -8,7 +8,7 @@ mod slots;
 use super::control::{Command, Control};
 use super::introduction::Introduction;
 use super::listen::Sockets;
-use super::{Config, Drain, ServerError};
+use super::{Config, Drain, ServerError, Thread};
 use crate::sys::clock;
 use connection::{Connection, Next};
 use datagrams::Datagrams;
@@ -18,7 +18,6 @@ use slots::Slots;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 use tg_model::time::Nanos;
 
@@ -31,11 +30,11 @@ const EVENTS: usize = 1024;
 /// because of being asked for.
 const ACCEPT_PAUSE: Nanos = Nanos::from_millis(100);
 
+/// epoll counts milliseconds in an int: some weeks at most.
+const LONGEST_WAIT: Nanos = Nanos::from_secs(3600);
+
 /// Starts the server's thread.
-pub(super) fn start(
-    sockets: Sockets,
-    config: &Config,
-) -> Result<(Arc<Control>, JoinHandle<Result<(), ServerError>>), ServerError> {
+pub(super) fn start(sockets: Sockets, config: &Config) -> Result<(Arc<Control>, Thread), ServerError> {
     let setup = |source| ServerError::Setup { what: "set up epoll", source };
     let poll = Poll::new().map_err(setup)?;
     let waker = Waker::new(poll.registry(), WAKE).map_err(setup)?;
@@ -97,16 +96,22 @@ impl Server {
     }
 
     fn run(mut self) -> Result<(), ServerError> {
+        let result = self.serve();
+        self.close();
+        result
+    }
+
+    fn serve(&mut self) -> Result<(), ServerError> {
         let mut events = Events::with_capacity(EVENTS);
-        let result = loop {
+        while !self.is_over() {
             match self.poll.poll(&mut events, self.timeout()) {
                 Ok(()) => {}
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => break Err(ServerError::Wait(e)),
+                Err(e) => return Err(ServerError::Wait(e)),
             }
-            // Before the events: what is to die reads no more.
+            // Before the events, too: what is to die reads no more.
             if self.is_over() {
-                break Ok(());
+                break;
             }
             let mut again = std::mem::take(&mut self.again);
             again.sort_unstable();
@@ -118,9 +123,8 @@ impl Server {
                 self.advance(token, false);
             }
             self.resume_accepting();
-        };
-        self.close();
-        result
+        }
+        Ok(())
     }
 
     /// Until when to wait for events at most.
@@ -129,7 +133,7 @@ impl Server {
             return Some(Duration::ZERO);
         }
         let due = [self.accept_paused_until, self.drained_at].into_iter().flatten().min()?;
-        Some(due.since(clock::monotonic()).into())
+        Some(due.since(clock::monotonic()).min(LONGEST_WAIT).into())
     }
 
     /// Obeys the command; whether all is to be closed now.

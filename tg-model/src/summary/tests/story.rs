@@ -29,6 +29,8 @@ pub struct ConnStory {
     pub reason: EndReason,
     /// Its closing takes longer than its replacement's connecting.
     pub closes_late: bool,
+    /// It ends before it carried a packet of the time without service that it was to end.
+    pub unserved: bool,
 }
 
 /// One slot: its lost connections, then a lasting one, or none and failures to the end.
@@ -53,7 +55,7 @@ impl SlotStory {
 
 fn conn(reasons: &'static [EndReason]) -> impl Strategy<Value = ConnStory> {
     let dropped = prop::sample::select(&DropReason::ALL[1..]);
-    let ending = (prop::sample::select(reasons), any::<bool>());
+    let ending = (prop::sample::select(reasons), any::<bool>(), any::<bool>());
     (
         prop::collection::vec(prop::sample::select(AttemptFailure::ALL), 0..3),
         prop::option::of(prop::sample::select(&["pod-1", "pod-2", "pod.3"][..])),
@@ -62,9 +64,20 @@ fn conn(reasons: &'static [EndReason]) -> impl Strategy<Value = ConnStory> {
         prop::array::uniform3(0u32..2_000_000_000),
         ending,
     )
-        .prop_map(|(failures, host, packets, dropped, parts_ns, (reason, closes_late))| {
+        .prop_map(|(failures, host, packets, dropped, parts_ns, (reason, closes_late, unserved))| {
             let (received, lost_in_flight, retransmits) = packets;
-            ConnStory { failures, host, received, lost_in_flight, dropped, retransmits, parts_ns, reason, closes_late }
+            ConnStory {
+                failures,
+                host,
+                received,
+                lost_in_flight,
+                dropped,
+                retransmits,
+                parts_ns,
+                reason,
+                closes_late,
+                unserved,
+            }
         })
 }
 
@@ -208,19 +221,19 @@ impl Teller {
         })));
     }
 
-    fn outage(&mut self, slot: SlotId, lost: Option<u64>, parts_ns: [u32; 3], replacement: Option<u64>) {
+    fn outage(&mut self, slot: SlotId, lost: Option<u64>, parts_ns: [u32; 3], replacement: Option<(u64, bool)>) {
         let conn = |nth| ConnId { slot, nth };
         self.lines.push(Line::Outage(Outage {
             slot,
             lost: lost.map(conn),
-            replacement: replacement.map(conn),
+            replacement: replacement.map(|(nth, _)| conn(nth)),
             since_ns: 0,
             first_attempt_ns: Some(0),
             detection_ns: u64::from(parts_ns[0]),
             reconnect_ns: u64::from(parts_ns[1]),
             wait_ns: u64::from(parts_ns[2]),
             failed_attempts: 0,
-            over: replacement.is_some(),
+            over: replacement.is_some_and(|(_, unserved)| !unserved),
         }));
     }
 
@@ -229,7 +242,7 @@ impl Teller {
         let mut closing = None;
         for conn in story.conns() {
             let established = self.established(ConnId { slot, nth }, conn);
-            self.outage(slot, lost, parts_ns, Some(nth));
+            self.outage(slot, lost, parts_ns, Some((nth, conn.unserved)));
             if let Some((established, conn)) = closing.take() {
                 self.closed(established, conn);
             }

@@ -1,0 +1,81 @@
+//! Waiting: asleep in the kernel, then awake, and the time stamps of what goes in and comes out. Changes
+//! when how a deadline is met does.
+
+use super::UringEngine;
+use super::sockets::Sending;
+use crate::sys::clock;
+use std::io;
+use tg_model::time::Nanos;
+
+impl UringEngine {
+    /// [`crate::engine::Engine::wait`].
+    pub(super) fn wait_for_completion(&mut self, until: Nanos, spin: Nanos) -> io::Result<()> {
+        if self.has_completion() {
+            if self.ring.has_queued() {
+                self.flush();
+            }
+        } else if !self.sleep(until, until - spin) {
+            self.spin(until);
+        }
+        self.broken.take().map_or(Ok(()), Err)
+    }
+
+    /// Hands over what is queued and sleeps. False where there is no completion, and `until` is still
+    /// to come.
+    fn sleep(&mut self, until: Nanos, asleep_until: Nanos) -> bool {
+        let mut now = clock::monotonic();
+        while self.ring.has_queued() || now < asleep_until {
+            let timeout = asleep_until.since(now);
+            now = self.enter(now, (timeout > Nanos::ZERO).then_some(timeout));
+            if self.has_completion() || self.broken.is_some() || now >= until {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Watches for a completion, awake. The ring is entered only where there is something to post.
+    fn spin(&mut self, until: Nanos) {
+        loop {
+            if self.ring.has_work() {
+                self.flush();
+                if self.has_completion() || self.broken.is_some() {
+                    return;
+                }
+            }
+            if clock::monotonic() >= until {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    fn has_completion(&mut self) -> bool {
+        if self.ready.is_empty() && self.staged.is_none() {
+            self.staged = self.reap();
+        }
+        !self.ready.is_empty() || self.staged.is_some()
+    }
+
+    /// Hands over what is queued, has waiting completions posted, and does not sleep.
+    pub(super) fn flush(&mut self) {
+        self.enter(clock::monotonic(), None);
+    }
+
+    /// Enters the ring at `before`, which is now; gives the time after. Completions that are still in
+    /// the ring from an earlier time get the later one too: a batch has one.
+    fn enter(&mut self, before: Nanos, timeout: Option<Nanos>) -> Nanos {
+        for &(_, index) in &self.unstamped {
+            if let Sending::Message { at, .. } = &mut self.sockets.at(index).sending {
+                *at = before;
+            }
+        }
+        if let Err(error) = self.ring.enter(timeout) {
+            self.broken.get_or_insert(error);
+        }
+        let taken = self.ring.taken();
+        self.unstamped.retain(|&(place, _)| place > taken);
+        self.came = clock::monotonic();
+        self.came
+    }
+}
