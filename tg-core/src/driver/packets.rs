@@ -127,6 +127,10 @@ impl Driver {
     pub(super) fn sent_rest(&mut self, slot: u32, at: Nanos) {
         let Some(connection) = self.slots[slot as usize].connection() else { return };
         connection.sent_rest();
+        if self.is_closed_loop() {
+            // Its echo may have come before the engine said so.
+            self.send_after_echo(slot, at);
+        }
         self.complete_if_quiet(slot, at);
     }
 
@@ -187,15 +191,14 @@ impl Driver {
         if oldest.sent + timeout > now {
             return self.timers.arm(slot, oldest.sent + timeout);
         }
-        if self.phase == Phase::Draining {
+        let draining = self.phase == Phase::Draining;
+        match transport {
             // It was alive at the plan's end, and its echoes have been waited for long enough.
-            self.end_connection(slot, EndReason::Completed, None, None, now);
-            return self.finish_if_quiet();
+            Transport::Tcp if draining => return self.end_connection(slot, EndReason::Completed, None, None, now),
+            Transport::Udp if draining || connection.last_received + timeout > now => {}
+            _ => return self.end_connection(slot, EndReason::ResponseTimeout, None, None, now),
         }
-        if transport == Transport::Tcp || connection.last_received + timeout <= now {
-            return self.end_connection(slot, EndReason::ResponseTimeout, None, None, now);
-        }
-        // A datagram was lost while others came.
+        // Datagrams were lost while others came, or may still come.
         let limit = now - timeout;
         let mut expired = 0;
         while connection.expire_oldest(&mut shared, limit) {
