@@ -73,7 +73,8 @@ fn script(u: &mut Unstructured<'_>, response_timeout: Nanos) -> Result<Script> {
     let behaviours = (0..u.int_in_range(1..=5)?).map(|_| behaviour(u)).collect::<Result<_>>()?;
     Ok(Script {
         behaviours,
-        delay_max: Nanos(u.int_in_range(1_000..=400_000_000)?),
+        // Not less: an unlimited rate makes a packet of each delay.
+        delay_max: Nanos(u.int_in_range(1_000_000..=400_000_000)?),
         split: u.arbitrary()?,
         short_sends: u.int_in_range(0..=30)?,
         full_buffers: u.int_in_range(0..=30)?,

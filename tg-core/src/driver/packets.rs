@@ -33,7 +33,7 @@ impl Driver {
     fn packet_due(&mut self, due: Due, is_late: bool) {
         let slot = due.slot;
         self.count(slot, Counts::count_intended);
-        let limit = self.plan.in_flight;
+        let (limit, places) = (self.plan.in_flight, self.places);
         let closed_loop = self.is_closed_loop();
         let Some(connection) = self.slots[slot as usize].connection() else {
             return self.drop_packet(slot, DropReason::NoConnection);
@@ -49,7 +49,7 @@ impl Driver {
         }
         if is_late {
             self.drop_packet(slot, DropReason::Late);
-        } else if connection.in_flight() >= limit {
+        } else if connection.in_flight() >= limit || connection.places() >= places {
             self.drop_packet(slot, DropReason::InFlightLimit);
         } else if connection.is_sending() {
             self.drop_packet(slot, DropReason::BufferFull);
