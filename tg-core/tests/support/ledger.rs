@@ -84,7 +84,7 @@ fn agree_with_peers(plan: &Plan, outcome: &Outcome, run: &Totals, reasons: &BTre
         assert!(peers.attempts + peers.unresolved <= run.attempts);
     }
     assert_eq!(peers.taken, run.counts.sent);
-    assert_eq!(peers.echoed, run.counts.received);
+    assert_eq!(peers.echoed + peers.late, run.counts.received + run.counts.late);
     assert_eq!(peers.refused, run.counts.dropped.send_failed);
     assert!(peers.full <= run.counts.dropped.buffer_full);
     assert!(peers.connects_failed <= run.failed_attempts);
@@ -94,9 +94,12 @@ fn agree_with_peers(plan: &Plan, outcome: &Outcome, run: &Totals, reasons: &BTre
         assert_eq!(peers.failed + peers.refused, by_peer(EndReason::Reset) + by_peer(EndReason::UserTimeout));
     } else {
         assert_eq!(peers.probed, run.established);
-        assert_eq!(peers.late, run.counts.late);
+        // After a standstill time-outs begin anew, which the peers do not see.
+        if !outcome.stood_still {
+            assert_eq!(peers.late, run.counts.late);
+            assert_eq!(peers.reordered, run.counts.reordered);
+        }
         assert_eq!(peers.doubled, run.counts.duplicate);
-        assert_eq!(peers.reordered, run.counts.reordered);
         assert_eq!(peers.moved, run.counts.other_host);
     }
     let zero = outcome.lines.iter().any(|l| matches!(l, Line::Event(_)));
