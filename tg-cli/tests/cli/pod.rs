@@ -18,7 +18,7 @@ impl Pod {
         args.extend(case.udp.then_some("--udp"));
         args.extend(more);
         let process = Process::start(&args);
-        let start = format!("{name} listens on ");
+        let start = format!("{name} listens on {} ", if case.udp { "udp" } else { "tcp" });
         let said = process.wait_for_line(|l| l.starts_with(&start));
         let address = said[start.len()..].parse().unwrap();
         Pod { process, address }

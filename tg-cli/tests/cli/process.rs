@@ -4,6 +4,7 @@ use super::{STUCK, until};
 use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
@@ -36,8 +37,8 @@ struct Lines {
 #[derive(Debug)]
 pub struct Finished {
     command: String,
-    /// `None`: a signal ended it.
-    pub code: Option<i32>,
+    /// Of the process; negative: the signal that ended it.
+    pub code: i32,
     pub stdout: String,
     pub stderr: Vec<String>,
 }
@@ -100,7 +101,7 @@ impl Process {
         self.stderr.take().unwrap().join().unwrap();
         Finished {
             command: self.command.clone(),
-            code: status.code(),
+            code: status.code().or(status.signal().map(|signal| -signal)).unwrap(),
             stdout: String::from_utf8(stdout).unwrap(),
             stderr: std::mem::take(&mut self.said.state.lock().unwrap().lines),
         }
@@ -129,7 +130,7 @@ impl Said {
 impl Finished {
     /// Asserts the exit code.
     pub fn with(self, code: i32) -> Finished {
-        assert_eq!(self.code, Some(code), "`{}`: {:#?}\n{}", self.command, self.stderr, self.stdout);
+        assert_eq!(self.code, code, "`{}`: {:#?}\n{}", self.command, self.stderr, self.stdout);
         self
     }
 

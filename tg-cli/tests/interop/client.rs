@@ -157,7 +157,10 @@ fn again_and_again(case: Case, behaviour: Behaviour, reason: EndReason) {
     assert!(lost.iter().all(|c| c.counts.received == 3 && c.counts.lost_in_flight >= 1), "{lost:?}");
     assert_eq!(report["failed_attempts"]["total"], 0);
     assert_eq!((&report["lost"], &report["hosts"]["lost"]["pod-1"]), (&json!(lost.len()), &json!(lost.len())));
-    assert_eq!((&report["established"], counts.unclean), (&json!(counts.connections), 0));
+    // One that was under way at the end is no attempt that failed.
+    let of = |field: &str| report[field].as_u64().unwrap();
+    assert!((of("established")..=of("attempts")).contains(&counts.connections), "{report} {counts:?}");
+    assert_eq!(counts.unclean, 0);
     for new in story.established().into_iter().filter(|e| e.conn.nth > 0) {
         assert_eq!((new.attempt_ns, new.failed_attempts), (new.first_attempt_ns, 0), "{new:?}");
     }

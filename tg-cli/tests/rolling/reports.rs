@@ -30,7 +30,7 @@ pub fn text(case: Case) {
     assert!(live.contains(&refused), "{live}");
     assert!(live.contains(&format!(", {} times\n", ENDS.len() * EACH)), "{live}");
     assert!(live.lines().all(|l| l.chars().count() <= 80 || l.contains("run.jsonl")), "{live}");
-    assert_eq!(rolled.finished.code, Some(0));
+    assert_eq!(rolled.finished.code, 0);
 
     assert_eq!(&tg(&["report", rolled.journal.path()]).stdout, live);
     let analyzed = tg(&["report", rolled.journal.path(), "--analyze", "hosts"]).stdout;
@@ -46,7 +46,7 @@ pub fn ctraffic(case: Case) {
     let rolled = roll(case, &ENDS, &["--format", "ctraffic"]);
     let statistics = rolled.finished.json();
     let story = rolled.journal.read();
-    assert_eq!(rolled.finished.code, Some(0));
+    assert_eq!(rolled.finished.code, 0);
     assert_eq!(statistics["FailedConnections"], rolled.lost());
     assert_eq!(statistics["FailedConnects"], story.failed().len());
     let (conns, rate) = (ENDS.len() * EACH, (ENDS.len() * EACH * 20) as f64);
@@ -82,7 +82,7 @@ pub fn expectation_holds(case: Case) {
     let rolled = small(case, &["--format", "json", "--expect", &at_most, "--expect", "hosts.lost.pod-0==3"]);
     assert_eq!(rolled.finished.json()["lost"], json!(EACH));
     assert!(!rolled.finished.stderr.iter().any(|l| l.contains("expectation")), "{:?}", rolled.finished.stderr);
-    assert_eq!(rolled.finished.code, Some(0));
+    assert_eq!(rolled.finished.code, 0);
 }
 
 pub fn expectation_does_not_hold(case: Case) {
@@ -92,5 +92,5 @@ pub fn expectation_does_not_hold(case: Case) {
     assert_eq!(said, [&format!("expectation failed: {fewer}: lost is {EACH}")]);
     // The report is there all the same.
     assert_eq!(rolled.finished.json()["lost"], json!(EACH));
-    assert_eq!(rolled.finished.code, Some(3));
+    assert_eq!(rolled.finished.code, 3);
 }

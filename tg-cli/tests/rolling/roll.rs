@@ -92,7 +92,7 @@ impl Rolled {
 pub fn all_told(case: Case) {
     let rolled = roll(case, &ENDS, &["--format", "json"]);
     let report = rolled.finished.json();
-    assert_eq!(rolled.finished.code, Some(0));
+    assert_eq!(rolled.finished.code, 0);
     assert_eq!((&report["engine"], &report["ending"]), (&json!(case.engine.name()), &json!("stopped")));
     assert_eq!((&report["accounting"]["ok"], &report["journal"]["complete"]), (&json!(true), &json!(true)), "{report}");
     let (conns, lost) = ((rolled.pods * EACH) as u64, rolled.lost());
