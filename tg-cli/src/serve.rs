@@ -6,8 +6,10 @@ use crate::report::some;
 use crate::run::{Stop, StopSignals};
 use crate::span;
 use clap::{Args, ValueEnum};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
-use tg_core::server::{self, Config, Drain, IdentityFields, ServerEngine, ServerError};
+use tg_core::server::{self, Config, Drain, IdentityFields, ServerEngine, ServerError, ServerHandle, Stats};
+use tg_core::sys::limits;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -87,13 +89,11 @@ pub fn serve(args: &ServeArgs) -> Result<(), Problem> {
     let mut signals = StopSignals::catch()?;
     let config = config(args, |name| std::env::var_os(name).map(|v| v.to_string_lossy().into_owned()))?;
     let name = config.name.clone();
+    // Each connection takes a descriptor. Where more cannot be had, the last line will tell.
+    let _ = limits::raise_descriptors(u64::MAX);
     let server = server::start(config).map_err(problem)?;
     signals.prepared();
-    let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
-    output::stderr(&format!("{name} listens on {}", addresses.join(" and ")));
-    if let Some(left_out) = server.left_out() {
-        output::stderr(&format!("note: not on {}: {}", left_out.address, left_out.reason));
-    }
+    announce(&name, &server);
     let stopper = server.stopper();
     let (handle, waiting) = (signals.handle(), std::thread::Builder::new().name("tg-signals".into()));
     let waiting = waiting
@@ -110,14 +110,49 @@ pub fn serve(args: &ServeArgs) -> Result<(), Problem> {
     handle.close();
     // It ends by `close`, and has nothing to tell.
     let _ = waiting.join();
-    let stats = stats?;
-    let datagrams = if args.udp { format!(", {}", some(stats.datagrams_received, "datagram")) } else { String::new() };
-    output::stderr(&format!("{name} served {}{datagrams}", some(stats.connections_total, "connection")));
+    output::stderr(&summary(&name, &stats?));
     Ok(())
 }
 
+fn announce(name: &str, server: &ServerHandle) {
+    for (protocol, address) in server.sockets() {
+        output::stderr(&format!("{name} listens on {protocol} {address}"));
+    }
+    if let Some(left_out) = server.left_out() {
+        output::stderr(&format!("note: not on {}: {}", left_out.address, left_out.reason));
+    }
+}
+
+fn summary(name: &str, stats: &Stats) -> String {
+    let mut text = format!("{name} served {}", some(stats.connections_total, "connection"));
+    if stats.datagrams_received > 0 {
+        text += &format!(", {}", some(stats.datagrams_received, "datagram"));
+    }
+    let unanswered = stats.datagrams_failed + stats.datagrams_truncated;
+    if unanswered > 0 {
+        text += &format!(", {unanswered} of them not answered");
+    }
+    if stats.accept_errors > 0 {
+        text += &format!("; {} of accept: see `ulimit -n`", some(stats.accept_errors, "error"));
+    }
+    text
+}
+
+/// The error with what to do about it.
 fn problem(error: ServerError) -> Problem {
-    if error.is_usage() { Problem::usage(error) } else { Problem::failed(error) }
+    let advice = match &error {
+        e if e.is_usage() => return Problem::usage(error),
+        ServerError::AddressInUse { .. } => "end what has it (`ss -ltunp` shows it), or choose another with --listen",
+        ServerError::Listen { error, .. } if error.kind() == ErrorKind::PermissionDenied => {
+            "ports below 1024 need CAP_NET_BIND_SERVICE: choose another with --listen"
+        }
+        ServerError::Listen { error, .. } if error.kind() == ErrorKind::AddrNotAvailable => {
+            "this host does not have it: `ip address` shows those that it has"
+        }
+        ServerError::RingRefused(_) => "take --engine epoll; `tg-cli doctor` tells more",
+        _ => return Problem::failed(error),
+    };
+    Problem::Failed(anyhow::anyhow!("{error}; {advice}"))
 }
 
 #[cfg(test)]
@@ -158,9 +193,28 @@ mod tests {
         ] {
             assert_eq!(of(&format!("--drain {line}")).unwrap().drain, want, "{line}");
         }
-        for line in ["wait", "wait -5", "close 5", "drop", "wait often", "wait 1x"] {
+        for line in ["wait", "wait -5", "close 5", "drop", "wait often", "wait 1x", "wait ."] {
             let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
             assert!(drain(&words).unwrap_err().contains("want"), "{line}");
         }
+    }
+
+    #[test]
+    fn an_error_says_which_address_and_what_to_do() {
+        let address = "127.0.0.1:5003".parse().unwrap();
+        let taken = problem(ServerError::AddressInUse { protocol: server::Protocol::Tcp, address });
+        let Problem::Failed(error) = taken else { panic!("{taken:?}") };
+        assert!(error.to_string().contains("127.0.0.1:5003") && error.to_string().contains("--listen"), "{error}");
+        assert!(matches!(problem(ServerError::UdpNeedsEpoll), Problem::Usage(_)));
+    }
+
+    #[test]
+    fn the_last_line_tells_what_went_wrong_only_where_something_did() {
+        let mut stats = Stats { connections_total: 1, ..Stats::default() };
+        assert_eq!(summary("pod-1", &stats), "pod-1 served 1 connection");
+        stats = Stats { datagrams_received: 5, datagrams_failed: 2, accept_errors: 3, ..stats };
+        let want =
+            "pod-1 served 1 connection, 5 datagrams, 2 of them not answered; 3 errors of accept: see `ulimit -n`";
+        assert_eq!(summary("pod-1", &stats), want);
     }
 }

@@ -1,5 +1,6 @@
 //! The accounting holds for each connection, each slot and the run, and agrees with what the peers
 //! counted on their own, whatever goes wrong at whatever point. On simulated time.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 #[path = "support/ledger.rs"]
 mod ledger;

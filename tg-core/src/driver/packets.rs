@@ -184,12 +184,14 @@ impl Driver {
     pub(super) fn check_response(&mut self, slot: u32, now: Nanos) {
         let timeout = Nanos::from(self.plan.response_timeout);
         let transport = self.plan.transport;
+        let awake_since = self.awake_since;
         let Driver { slots, payload, outstanding, .. } = self;
         let mut shared = Shared { payload, outstanding, slot };
         let State::Up(connection) = &mut slots[slot as usize].state else { return };
         let Some(oldest) = connection.oldest(&shared) else { return self.send_after_echo(slot, now) };
-        if oldest.sent + timeout > now {
-            return self.timers.arm(slot, oldest.sent + timeout);
+        let overdue = oldest.sent.max(awake_since) + timeout;
+        if overdue > now {
+            return self.timers.arm(slot, overdue);
         }
         let draining = self.phase == Phase::Draining;
         match transport {

@@ -16,7 +16,7 @@ pub enum ServerError {
     #[error("UDP needs the epoll engine: tokio-uring cannot answer from the address that a datagram was sent to")]
     UdpNeedsEpoll,
     /// The same address and port twice, or an IPv4 one that a `[::]` takes already.
-    #[error("{first} and {second} overlap{}", if first == second { "" } else { ": [::] takes IPv4 too" })]
+    #[error("{first} and {second} overlap: {}", if first == second { "it is given twice" } else { "[::] takes IPv4 too" })]
     Overlap {
         /// The address that came first.
         first: SocketAddr,
@@ -32,25 +32,25 @@ pub enum ServerError {
         address: SocketAddr,
     },
     /// An address does not bind for another reason: not this host's, a privileged port …
-    #[error("listen on {protocol} {address}: {source}")]
+    #[error("listen on {protocol} {address}: {error}")]
     Listen {
         /// TCP or UDP.
         protocol: Protocol,
         /// The address.
         address: SocketAddr,
         /// The system's reason.
-        source: io::Error,
+        error: io::Error,
     },
     /// The kernel, a seccomp filter or a sysctl refuses io_uring.
     #[error("io_uring cannot be used here: {0}")]
     RingRefused(io::Error),
     /// The engine lacks something else.
-    #[error("{what}: {source}")]
+    #[error("{what}: {error}")]
     Setup {
         /// The operation.
         what: &'static str,
         /// The system's reason.
-        source: io::Error,
+        error: io::Error,
     },
     /// The wait for events failed.
     #[error("wait for events: {0}")]

@@ -118,12 +118,16 @@ pub enum ServerEngine {
     Uring,
 }
 
+/// A server's thread: how it ended.
+type Thread = JoinHandle<Result<(), ServerError>>;
+
 /// A running server. Dropping it closes everything as [`Drain::Close`] does and waits for the end.
 #[derive(Debug)]
 pub struct ServerHandle {
     control: Arc<Control>,
-    thread: Option<JoinHandle<Result<(), ServerError>>>,
+    thread: Option<Thread>,
     addresses: Vec<SocketAddr>,
+    udp: bool,
     left_out: Option<LeftOut>,
 }
 
@@ -139,9 +143,6 @@ pub fn start(config: Config) -> Result<ServerHandle, ServerError> {
     if config.udp && config.engine == ServerEngine::Uring {
         return Err(ServerError::UdpNeedsEpoll);
     }
-    if config.engine == ServerEngine::Uring {
-        uring::probe().map_err(ServerError::RingRefused)?;
-    }
     let mut sockets = listen::bind(&config.listen, config.udp)?;
     let addresses = std::mem::take(&mut sockets.addresses);
     let left_out = sockets.left_out.take();
@@ -149,23 +150,27 @@ pub fn start(config: Config) -> Result<ServerHandle, ServerError> {
         ServerEngine::Epoll => epoll::start(sockets, &config)?,
         ServerEngine::Uring => uring::start(sockets, &config)?,
     };
-    Ok(ServerHandle { control, thread: Some(thread), addresses, left_out })
+    Ok(ServerHandle { control, thread: Some(thread), addresses, udp: config.udp, left_out })
 }
 
 /// A thread for a server's loop.
-fn spawn(
-    body: impl FnOnce() -> Result<(), ServerError> + Send + 'static,
-) -> Result<JoinHandle<Result<(), ServerError>>, ServerError> {
+fn spawn(body: impl FnOnce() -> Result<(), ServerError> + Send + 'static) -> Result<Thread, ServerError> {
     thread::Builder::new()
         .name("tg-server".into())
         .spawn(body)
-        .map_err(|source| ServerError::Setup { what: "start the server's thread", source })
+        .map_err(|error| ServerError::Setup { what: "start the server's thread", error })
 }
 
 impl ServerHandle {
     /// Where it listens, in the configuration's order, with the ports that the system chose.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Its sockets: those addresses, for each protocol that it speaks.
+    pub fn sockets(&self) -> impl Iterator<Item = (Protocol, SocketAddr)> + '_ {
+        let protocols = [Protocol::Tcp, Protocol::Udp].into_iter().take(1 + usize::from(self.udp));
+        protocols.flat_map(|protocol| self.addresses.iter().map(move |address| (protocol, *address)))
     }
 
     /// The default address that this host does not have, if so.

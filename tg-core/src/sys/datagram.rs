@@ -181,6 +181,13 @@ fn attach<T: Copy>(message: &mut libc::msghdr, control: &mut Control, kind: (i32
 mod tests {
     use super::*;
     use std::net::UdpSocket;
+    use std::time::Duration;
+
+    fn client(ip: &str) -> UdpSocket {
+        let socket = UdpSocket::bind((ip, 0)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        socket
+    }
 
     /// A socket on all addresses of the family, which tells where datagrams were sent to.
     fn wildcard(ipv6: bool) -> UdpSocket {
@@ -195,7 +202,7 @@ mod tests {
         for (ipv6, to) in [(false, "127.0.0.2"), (true, "::1"), (true, "127.0.0.3")] {
             let server = wildcard(ipv6);
             let to = SocketAddr::new(to.parse().unwrap(), server.local_addr().unwrap().port());
-            let client = UdpSocket::bind(if to.is_ipv6() { "[::1]:0" } else { "127.0.0.1:0" }).unwrap();
+            let client = client(if to.is_ipv6() { "::1" } else { "127.0.0.1" });
             client.send_to(b"question", to).unwrap();
             let mut buffer = [0; 100];
             let received = receive(&server, &mut buffer).unwrap();
@@ -211,7 +218,7 @@ mod tests {
     #[test]
     fn a_datagram_that_does_not_fit_is_marked() {
         let server = wildcard(false);
-        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = client("127.0.0.1");
         client.send_to(&[1; 9], ("127.0.0.1", server.local_addr().unwrap().port())).unwrap();
         let received = receive(&server, &mut [0; 8]).unwrap();
         assert_eq!((received.len, received.truncated), (8, true));
@@ -220,7 +227,7 @@ mod tests {
     #[test]
     fn an_empty_datagram_is_a_datagram() {
         let server = wildcard(false);
-        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = client("127.0.0.1");
         client.send_to(&[], ("127.0.0.1", server.local_addr().unwrap().port())).unwrap();
         let received = receive(&server, &mut [0; 8]).unwrap();
         answer(&server, &[], &received.route).unwrap();

@@ -3,6 +3,8 @@
 //! `TG_MUST_RUN` names capabilities (comma between) that somebody found on this machine by other means:
 //! lacking one of them then fails the run.
 
+#![allow(dead_code, reason = "not every test binary needs all of it")]
+
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
 
@@ -13,6 +15,8 @@ pub enum Capability {
     Uring,
     /// IPv6 on loopback.
     Ipv6,
+    /// A few thousand open files.
+    Descriptors,
 }
 
 impl Capability {
@@ -20,6 +24,7 @@ impl Capability {
         match self {
             Capability::Uring => "uring",
             Capability::Ipv6 => "ipv6",
+            Capability::Descriptors => "descriptors",
         }
     }
 
@@ -27,6 +32,11 @@ impl Capability {
     fn missing(self) -> Option<String> {
         match self {
             Capability::Uring => tg_core::doctor::probe_uring().err(),
+            Capability::Descriptors => match tg_core::sys::limits::raise_descriptors(4096) {
+                Ok(4096..) => None,
+                Ok(few) => Some(format!("only {few} may be open")),
+                Err(e) => Some(e.to_string()),
+            },
             Capability::Ipv6 => std::net::UdpSocket::bind("[::1]:0").err().map(|e| e.to_string()),
         }
     }

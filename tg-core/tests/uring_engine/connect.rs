@@ -7,6 +7,18 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use tg_core::engine::Closing;
 
+crate::all_need_uring!(
+    tells_the_local_address,
+    a_refused_attempt_fails_with_its_errno_and_leaves_the_slot_free,
+    an_address_that_is_not_ours_fails_at_once,
+    an_attempt_that_hangs_can_be_given_up,
+    a_slot_has_one_socket_and_a_token_its_own,
+    five_hundred_connections_at_once,
+    more_operations_at_once_than_the_queue_holds,
+    more_completions_at_once_than_the_queue_holds,
+    a_slot_that_reconnects_as_fast_as_it_can
+);
+
 /// A listener whose queue is full: further attempts hang. Keep both.
 pub fn black_hole() -> (Socket, Vec<Socket>, SocketAddr) {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -24,9 +36,8 @@ pub fn black_hole() -> (Socket, Vec<Socket>, SocketAddr) {
     (listener, fillers, address.as_socket().unwrap())
 }
 
-#[test]
 fn tells_the_local_address() {
-    let Some(mut rig) = rig(2, 64) else { return };
+    let mut rig = rig(2, 64);
     let mut peers = Vec::new();
     for (slot, address) in ["127.0.0.1:0", "[::1]:0"].into_iter().enumerate() {
         let listener = TcpListener::bind(address).unwrap();
@@ -36,9 +47,8 @@ fn tells_the_local_address() {
     }
 }
 
-#[test]
 fn a_refused_attempt_fails_with_its_errno_and_leaves_the_slot_free() {
-    let Some(mut rig) = rig(1, 64) else { return };
+    let mut rig = rig(1, 64);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -48,9 +58,8 @@ fn a_refused_attempt_fails_with_its_errno_and_leaves_the_slot_free() {
     rig.connect(token(0, 1), to(listener.local_addr().unwrap(), Transport::Tcp));
 }
 
-#[test]
 fn an_address_that_is_not_ours_fails_at_once() {
-    let Some(mut rig) = rig(1, 64) else { return };
+    let mut rig = rig(1, 64);
     let elsewhere = Some(SocketAddr::from(([192, 0, 2, 1], 0)));
     for (generation, transport) in [Transport::Tcp, Transport::Udp].into_iter().enumerate() {
         let connect = Connect { local: elsewhere, ..to(SocketAddr::from(([127, 0, 0, 1], 1)), transport) };
@@ -65,9 +74,8 @@ fn an_address_that_is_not_ours_fails_at_once() {
     assert_eq!(rig.engine.next(), None);
 }
 
-#[test]
 fn an_attempt_that_hangs_can_be_given_up() {
-    let Some(mut rig) = rig(1, 64) else { return };
+    let mut rig = rig(1, 64);
     let (_listener, _fillers, address) = black_hole();
     for (generation, closing) in [Closing::Orderly, Closing::Reset].into_iter().enumerate() {
         let token = token(0, generation as u32);
@@ -84,9 +92,8 @@ fn an_attempt_that_hangs_can_be_given_up() {
     }
 }
 
-#[test]
 fn a_slot_has_one_socket_and_a_token_its_own() {
-    let Some(mut rig) = rig(1, 64) else { return };
+    let mut rig = rig(1, 64);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let there = to(listener.local_addr().unwrap(), Transport::Tcp);
     rig.connect(token(0, 0), there);
@@ -98,9 +105,8 @@ fn a_slot_has_one_socket_and_a_token_its_own() {
     }
 }
 
-#[test]
 fn five_hundred_connections_at_once() {
-    let Some(mut rig) = rig(500, 1000) else { return };
+    let mut rig = rig(500, 1000);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let there = to(listener.local_addr().unwrap(), Transport::Tcp);
     let server = std::thread::spawn(move || {
@@ -136,9 +142,45 @@ fn five_hundred_connections_at_once() {
     drop(server.join().unwrap());
 }
 
-#[test]
+fn more_operations_at_once_than_the_queue_holds() {
+    // As many slots as the smallest queue has places.
+    const SLOTS: u32 = 64;
+    let mut rig = rig(SLOTS as usize, 64);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let there = to(listener.local_addr().unwrap(), Transport::Tcp);
+    let connect_all = |rig: &mut Rig, generation| {
+        (0..SLOTS).for_each(|slot| rig.engine.submit(Op::Connect(token(slot, generation), there)));
+    };
+    connect_all(&mut rig, 0);
+    (0..SLOTS).for_each(|_| assert!(matches!(rig.event(), Event::Connected { .. })));
+    // Each close queues a cancellation, each attempt itself.
+    (0..SLOTS).for_each(|slot| rig.engine.submit(Op::Close(token(slot, 0), Closing::Reset)));
+    connect_all(&mut rig, 1);
+    let came = rig.settle();
+    let (closed, mut rest): (Vec<_>, Vec<_>) = came.into_iter().partition(|c| c.token.generation == 0);
+    assert!(closed.len() == SLOTS as usize && closed.iter().all(|c| matches!(c.event, Event::Closed { .. })));
+    while rest.len() < SLOTS as usize {
+        rest.push(rig.next().0);
+    }
+    assert!(rest.iter().all(|c| matches!(c.event, Event::Connected { .. })));
+}
+
+fn more_completions_at_once_than_the_queue_holds() {
+    let mut rig = rig(1, 64);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let there = to(listener.local_addr().unwrap(), Transport::Tcp);
+    // Each leaves two completions or more, and nobody takes any: the queue has 256 places.
+    for generation in 0..300 {
+        rig.engine.submit(Op::Connect(token(0, generation), there));
+        rig.engine.submit(Op::Close(token(0, generation), Closing::Orderly));
+    }
+    let came = rig.settle();
+    assert!(came.iter().all(|c| matches!(c.event, Event::Closed { .. })));
+    assert!(came.iter().map(|c| c.token.generation).eq(0..300));
+}
+
 fn a_slot_that_reconnects_as_fast_as_it_can() {
-    let Some(mut rig) = rig(1, 64) else { return };
+    let mut rig = rig(1, 64);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = std::thread::spawn(move || {
@@ -153,8 +195,7 @@ fn a_slot_that_reconnects_as_fast_as_it_can() {
             }
         }
     });
-    // Each eighth generation runs until its first byte; the others are closed without a wait. Neither
-    // queue holds what this makes.
+    // Each eighth generation runs until its first byte; the others are closed without a wait.
     let mut told: HashMap<Token, Vec<Event>> = HashMap::new();
     for generation in 0..600 {
         let token = token(0, generation);

@@ -129,13 +129,14 @@ fn rate(spec: &PlanSpec) -> Result<(), PlanError> {
     limit(
         per_conn.is_finite() && per_conn >= 0.001,
         "the rate",
-        format!("{per_conn} packets/s a connection"),
-        "at least 0.001",
+        // `{:?}` has an exponent where there would be hundreds of digits.
+        format!("{per_conn:?} packets/s a connection"),
+        format!("0.001 or more, and at most {TOTAL_RATE_MAX} over all connections"),
     )?;
     limit(
         total <= TOTAL_RATE_MAX,
         "the rate",
-        format!("{total} packets/s over all connections"),
+        format!("{total:?} packets/s over all connections"),
         format!("at most {TOTAL_RATE_MAX}"),
     )
 }

@@ -58,10 +58,9 @@ impl UringEngine {
 
     /// Begins the receive that is to be always pending.
     pub(super) fn receive(&mut self, index: u32) {
-        let socket = self.sockets.at(index);
-        if matches!(socket.sending, Sending::Message { .. }) && self.ring.queued() > 0 {
-            // The kernel promises no order between the completions of one batch, and a message's echo
-            // must not be told before the message.
+        if self.is_queued(index) {
+            // A message of this socket. The kernel promises no order between the completions of one
+            // batch, and a message's echo must not be told before the message.
             self.flush();
         }
         let socket = self.sockets.at(index);
@@ -121,8 +120,8 @@ impl UringEngine {
     }
 
     fn close_socket(&mut self, index: u32, how: Closing) -> Option<TcpInfo> {
-        // What is queued leaves before the end does; and what is under way can be cancelled.
-        if self.ring.queued() > 0 {
+        if self.is_queued(index) {
+            // A message leaves before the end does; anything else can be cancelled once it is under way.
             self.flush();
         }
         let socket = self.sockets.at(index);
@@ -163,6 +162,11 @@ impl UringEngine {
         }
     }
 
+    /// The kernel has not taken the socket's last operation yet.
+    fn is_queued(&mut self, index: u32) -> bool {
+        self.sockets.at(index).place > self.ring.taken()
+    }
+
     /// Queues an operation of a socket, entering the ring where the queue is full.
     ///
     /// # Safety
@@ -173,7 +177,9 @@ impl UringEngine {
         for _ in 0..TRIES {
             // SAFETY: the caller's promise; the engine's `drop` waits for completions, or leaks.
             if unsafe { self.ring.push(&entry) } {
-                self.sockets.at(index).pending += 1;
+                let socket = self.sockets.at(index);
+                socket.pending += 1;
+                socket.place = self.ring.pushed();
                 self.outstanding += 1;
                 return;
             }

@@ -61,15 +61,20 @@ impl Ring {
         &self.submitter
     }
 
-    /// Operations ever queued.
+    /// Operations ever queued: the place of the last one.
     pub fn pushed(&self) -> u64 {
         self.pushed
     }
 
-    /// Operations that the kernel has not taken yet.
-    pub fn queued(&self) -> usize {
+    /// Operations that the kernel has taken: the place of the last one.
+    pub fn taken(&self) -> u64 {
         // SAFETY: no other view of the queue exists: each lives within one function of this file.
-        unsafe { self.ring.get().submission_shared() }.len()
+        self.pushed - unsafe { self.ring.get().submission_shared() }.len() as u64
+    }
+
+    /// Operations are queued that the kernel has not taken.
+    pub fn has_queued(&self) -> bool {
+        self.taken() < self.pushed
     }
 
     /// Queues an operation; false where the queue is full.
@@ -84,11 +89,11 @@ impl Ring {
         done
     }
 
-    /// Completions wait in the kernel for this thread to enter.
+    /// Something waits for this thread to enter: queued operations, or completions to be posted.
     pub fn has_work(&self) -> bool {
         // SAFETY: the only view of the queue, as above.
         let queue = unsafe { self.ring.get().submission_shared() };
-        queue.taskrun() || queue.cq_overflow()
+        !queue.is_empty() || queue.taskrun() || queue.cq_overflow()
     }
 
     /// Takes a completion.

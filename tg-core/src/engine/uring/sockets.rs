@@ -58,6 +58,8 @@ pub(super) struct Socket {
     pub receiving: bool,
     /// Operations whose last completion has not been taken.
     pub pending: u32,
+    /// The place of its last operation in all that were ever queued.
+    pub place: u64,
     pub sending: Sending,
     pub descriptor: Option<Descriptor>,
     /// What it connects to; the kernel reads it when it takes the operation.
@@ -76,6 +78,7 @@ impl Socket {
             failed: false,
             receiving: false,
             pending: 0,
+            place: 0,
             sending: Sending::Idle,
             descriptor: None,
             address: None,
@@ -130,9 +133,10 @@ pub(super) struct Sockets {
 
 impl Sockets {
     pub fn new(slots: usize) -> Sockets {
-        let mut all = Vec::with_capacity(slots);
-        all.resize_with(slots, Socket::vacant);
-        let free = (0..slots as u32).rev().collect();
+        let places = slots.min(INDEX_END as usize);
+        let mut all = Vec::with_capacity(places);
+        all.resize_with(places, Socket::vacant);
+        let free = (0..places as u32).rev().collect();
         Sockets { all, free, live: vec![None; slots], closing: 0 }
     }
 

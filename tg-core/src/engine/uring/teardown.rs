@@ -21,7 +21,8 @@ impl Drop for UringEngine {
                 cancelled = unsafe { self.ring.push(&AsyncCancel2::new(CancelBuilder::any()).build()) };
                 self.outstanding += usize::from(cancelled);
             }
-            if self.ring.enter(Some(deadline.since(clock::monotonic()))).is_err() {
+            let timeout = cancelled.then(|| deadline.since(clock::monotonic()));
+            if self.ring.enter(timeout).is_err() {
                 break;
             }
             while let Some(entry) = self.ring.pop() {

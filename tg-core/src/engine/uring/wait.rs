@@ -11,7 +11,7 @@ impl UringEngine {
     /// [`crate::engine::Engine::wait`].
     pub(super) fn wait_for_completion(&mut self, until: Nanos, spin: Nanos) -> io::Result<()> {
         if self.has_completion() {
-            if self.ring.queued() > 0 {
+            if self.ring.has_queued() {
                 self.flush();
             }
         } else if !self.sleep(until, until - spin) {
@@ -24,7 +24,7 @@ impl UringEngine {
     /// to come.
     fn sleep(&mut self, until: Nanos, asleep_until: Nanos) -> bool {
         let mut now = clock::monotonic();
-        while self.ring.queued() > 0 || now < asleep_until {
+        while self.ring.has_queued() || now < asleep_until {
             let timeout = asleep_until.since(now);
             now = self.enter(now, (timeout > Nanos::ZERO).then_some(timeout));
             if self.has_completion() || self.broken.is_some() || now >= until {
@@ -73,9 +73,8 @@ impl UringEngine {
         if let Err(error) = self.ring.enter(timeout) {
             self.broken.get_or_insert(error);
         }
-        let left = self.ring.queued() as u64;
-        let pushed = self.ring.pushed();
-        self.unstamped.retain(|&(place, _)| place > pushed - left);
+        let taken = self.ring.taken();
+        self.unstamped.retain(|&(place, _)| place > taken);
         self.came = clock::monotonic();
         self.came
     }

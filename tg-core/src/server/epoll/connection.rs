@@ -28,7 +28,7 @@ pub(super) struct Connection<S> {
     stream: S,
     session: Session,
     /// What the kernel has not taken, from `taken` on. There is no reading while there is some, so it
-    /// is never more than one read gave. No memory where there is none.
+    /// is never more than one read gave and the session had held back. No memory where there is none.
     pending: Vec<u8>,
     taken: usize,
     /// The client sends no more, or the connection is broken: a read will say so.
@@ -177,22 +177,27 @@ mod tests {
         writes: VecDeque<usize>,
         output: Vec<u8>,
         most_unsent: usize,
+        /// It said "would block": an event is to come.
+        blocked: bool,
     }
 
     impl Script {
-        fn allowed(turns: &mut VecDeque<usize>) -> io::Result<usize> {
-            match turns.pop_front() {
-                Some(0) => Err(ErrorKind::WouldBlock.into()),
-                Some(n) => Ok(n),
-                None => Ok(usize::MAX),
-            }
+        fn new(input: Vec<u8>, reads: Vec<usize>, writes: Vec<usize>) -> Script {
+            let (reads, writes) = (reads.into(), writes.into());
+            Script { input, at: 0, reads, writes, output: Vec::new(), most_unsent: 0, blocked: false }
+        }
+
+        fn allowed(turns: &mut VecDeque<usize>, blocked: &mut bool) -> io::Result<usize> {
+            let turn = turns.pop_front().unwrap_or(usize::MAX);
+            *blocked = turn == 0;
+            if turn == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(turn) }
         }
     }
 
     impl Read for Script {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let left = &self.input[self.at..];
-            let n = Script::allowed(&mut self.reads)?.min(buffer.len()).min(left.len());
+            let n = Script::allowed(&mut self.reads, &mut self.blocked)?.min(buffer.len()).min(left.len());
             buffer[..n].copy_from_slice(&left[..n]);
             self.at += n;
             self.most_unsent = self.most_unsent.max(self.at - self.output.len());
@@ -202,7 +207,7 @@ mod tests {
 
     impl Write for Script {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let n = Script::allowed(&mut self.writes)?.min(bytes.len());
+            let n = Script::allowed(&mut self.writes, &mut self.blocked)?.min(bytes.len());
             self.output.extend_from_slice(&bytes[..n]);
             Ok(n)
         }
@@ -222,26 +227,29 @@ mod tests {
             let counters = Counters::default();
             counters.connections.add(1);
             let mut introduction = Introduction::new(&Config { name: "n".into(), ..Config::default() });
-            let script = Script {
-                input: input.clone(), at: 0, reads: reads.into(), writes: writes.into(),
-                output: Vec::new(), most_unsent: 0,
-            };
+            let script = Script::new(input.clone(), reads, writes);
             let mut connection = Connection::new(script, "192.0.2.1:1".parse().unwrap());
             let mut buffer = [0; 100];
-            // The client's end is known from the start, so a turn may be given at any time.
-            let mut turns = 0;
-            while connection.advance(true, &mut buffer, &mut introduction, &counters) != Next::Close {
-                turns += 1;
+            // The one event that tells of the client's end comes first.
+            let (mut hang_up, mut turns) = (true, 0);
+            loop {
+                let next = connection.advance(hang_up, &mut buffer, &mut introduction, &counters);
+                (hang_up, turns) = (false, turns + 1);
                 prop_assert!(turns < 1000, "no progress");
                 let stats = counters.read();
-                prop_assert!(stats.bytes_pending <= buffer.len() as u64);
+                // One read, and the start that was held back for the name.
+                prop_assert!(stats.bytes_pending <= buffer.len() as u64 + 64);
                 prop_assert_eq!(stats.connections_paused, u64::from(stats.bytes_pending > 0));
+                match next {
+                    Next::Wait => prop_assert!(connection.stream.blocked, "waits for an event that will not come"),
+                    Next::Again => {}
+                    Next::Close => break,
+                }
             }
             let len = input.len() as u64;
             let mut want = input;
             want[0] = b'n';
             prop_assert_eq!(&connection.stream.output, &want);
-            // What is read and not sent: one buffer, and the start that is held back for the name.
             prop_assert!(connection.stream.most_unsent <= buffer.len() + 64);
             connection.retire(&counters);
             let stats = counters.read();
@@ -254,14 +262,7 @@ mod tests {
     fn a_short_read_waits_and_a_hang_up_reads_on() {
         for (hang_up, want) in [(false, Next::Wait), (true, Next::Close)] {
             let counters = Counters::default();
-            let script = Script {
-                input: vec![0; 70],
-                at: 0,
-                reads: [].into(),
-                writes: [].into(),
-                output: Vec::new(),
-                most_unsent: 0,
-            };
+            let script = Script::new(vec![0; 70], vec![], vec![]);
             let mut connection = Connection::new(script, "192.0.2.1:1".parse().unwrap());
             let mut introduction = Introduction::new(&Config::default());
             assert_eq!(connection.advance(hang_up, &mut [0; 100], &mut introduction, &counters), want);
@@ -273,14 +274,7 @@ mod tests {
     fn what_is_pending_at_the_end_leaves_the_figures() {
         let counters = Counters::default();
         counters.connections.add(1);
-        let script = Script {
-            input: vec![0; 70],
-            at: 0,
-            reads: [].into(),
-            writes: [10, 0].into(),
-            output: Vec::new(),
-            most_unsent: 0,
-        };
+        let script = Script::new(vec![0; 70], vec![], vec![10, 0]);
         let mut connection = Connection::new(script, "192.0.2.1:1".parse().unwrap());
         let mut introduction = Introduction::new(&Config::default());
         assert_eq!(connection.advance(false, &mut [0; 100], &mut introduction, &counters), Next::Wait);

@@ -8,7 +8,7 @@ mod slots;
 use super::control::{Command, Control};
 use super::introduction::Introduction;
 use super::listen::Sockets;
-use super::{Config, Drain, ServerError};
+use super::{Config, Drain, ServerError, Thread};
 use crate::sys::clock;
 use connection::{Connection, Next};
 use datagrams::Datagrams;
@@ -18,7 +18,6 @@ use slots::Slots;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 use tg_model::time::Nanos;
 
@@ -31,12 +30,12 @@ const EVENTS: usize = 1024;
 /// because of being asked for.
 const ACCEPT_PAUSE: Nanos = Nanos::from_millis(100);
 
+/// epoll counts milliseconds in an int: some weeks at most.
+const LONGEST_WAIT: Nanos = Nanos::from_secs(3600);
+
 /// Starts the server's thread.
-pub(super) fn start(
-    sockets: Sockets,
-    config: &Config,
-) -> Result<(Arc<Control>, JoinHandle<Result<(), ServerError>>), ServerError> {
-    let setup = |source| ServerError::Setup { what: "set up epoll", source };
+pub(super) fn start(sockets: Sockets, config: &Config) -> Result<(Arc<Control>, Thread), ServerError> {
+    let setup = |error| ServerError::Setup { what: "set up epoll", error };
     let poll = Poll::new().map_err(setup)?;
     let waker = Waker::new(poll.registry(), WAKE).map_err(setup)?;
     // A wake that fails could only be one that the thread has still to take note of.
@@ -97,16 +96,22 @@ impl Server {
     }
 
     fn run(mut self) -> Result<(), ServerError> {
+        let result = self.serve();
+        self.close();
+        result
+    }
+
+    fn serve(&mut self) -> Result<(), ServerError> {
         let mut events = Events::with_capacity(EVENTS);
-        let result = loop {
+        while !self.is_over() {
             match self.poll.poll(&mut events, self.timeout()) {
                 Ok(()) => {}
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => break Err(ServerError::Wait(e)),
+                Err(e) => return Err(ServerError::Wait(e)),
             }
-            // Before the events: what is to die reads no more.
+            // Before the events, too: what is to die reads no more.
             if self.is_over() {
-                break Ok(());
+                break;
             }
             let mut again = std::mem::take(&mut self.again);
             again.sort_unstable();
@@ -118,18 +123,24 @@ impl Server {
                 self.advance(token, false);
             }
             self.resume_accepting();
-        };
-        self.close();
-        result
+        }
+        Ok(())
     }
 
     /// Until when to wait for events at most.
     fn timeout(&self) -> Option<Duration> {
-        if !self.again.is_empty() {
+        // The last connection of a drain leaves no event behind.
+        let drained = self.drained_at.is_some() && self.is_empty();
+        if drained || !self.again.is_empty() {
             return Some(Duration::ZERO);
         }
         let due = [self.accept_paused_until, self.drained_at].into_iter().flatten().min()?;
-        Some(due.since(clock::monotonic()).into())
+        Some(due.since(clock::monotonic()).min(LONGEST_WAIT).into())
+    }
+
+    /// Nobody is left to be served. With UDP there always may be.
+    fn is_empty(&self) -> bool {
+        self.connections.is_empty() && self.datagrams.is_empty()
     }
 
     /// Obeys the command; whether all is to be closed now.
@@ -141,7 +152,7 @@ impl Server {
                 let drained_at = *self.drained_at.get_or_insert(now + limit.into());
                 self.listeners.clear();
                 self.accept_paused_until = None;
-                now >= drained_at || (self.connections.is_empty() && self.datagrams.is_empty())
+                now >= drained_at || self.is_empty()
             }
             (Command::Drain, Drain::Close | Drain::Reset) | (Command::Close, _) => true,
         }

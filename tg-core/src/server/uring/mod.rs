@@ -1,14 +1,16 @@
-//! The server on tokio-uring: a task for each connection, TCP only. Changes with that crate.
+//! The server on tokio-uring: a task for each connection, TCP only. Changes with how tasks start and end;
+//! what a connection does is in `connection`.
 //!
 //! What the ring has been given it keeps until it completes: dropping a future stops neither its accept
 //! nor its read. So listeners are shut down, which completes their accepts, and what connections still
 //! have in the ring is cancelled as the runtime is dropped, which closes them.
 
+mod connection;
+
 use super::control::{Command, Control};
 use super::introduction::Introduction;
 use super::listen::Sockets;
-use super::session::Session;
-use super::{Config, Drain, ServerError};
+use super::{Config, Drain, ServerError, Thread};
 use crate::sys::ring_stream;
 use io_uring::{IoUring, Probe, opcode};
 use socket2::SockRef;
@@ -20,24 +22,19 @@ use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::task::{Poll, Waker};
-use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio_uring::buf::BoundedBuf;
 use tokio_uring::net::{TcpListener, TcpStream};
 
 const ENTRIES: u32 = 1024;
 /// Room for the completions of all connections when they are cancelled together.
 const COMPLETIONS: u32 = 32 * 1024;
-/// A pending read owns its buffer: a small one while a connection has little to say …
-const BUFFER_MIN: usize = 2 * 1024;
-/// … and a larger one for the next read after each that filled it.
-const BUFFER_MAX: usize = 64 * 1024;
 /// As in the epoll server.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether this process may use a ring with the operations that the server needs. tokio-uring itself
-/// panics where it may not.
-pub(super) fn probe() -> io::Result<()> {
+/// panics where it may not. Not for the caller's thread: the kernel interrupts the thread that had a
+/// ring once more, when it frees the ring (io_ring_exit_work).
+fn probe() -> io::Result<()> {
     let ring = IoUring::new(ENTRIES)?;
     let mut probe = Probe::new();
     ring.submitter().register_probe(&mut probe)?;
@@ -50,28 +47,19 @@ pub(super) fn probe() -> io::Result<()> {
 }
 
 /// Starts the server's thread and waits until it has its ring.
-pub(super) fn start(
-    sockets: Sockets,
-    config: &Config,
-) -> Result<(Arc<Control>, JoinHandle<Result<(), ServerError>>), ServerError> {
+pub(super) fn start(sockets: Sockets, config: &Config) -> Result<(Arc<Control>, Thread), ServerError> {
     let wake = Arc::new(Wake::default());
     let waker = Arc::clone(&wake);
     let control = Arc::new(Control::new(move || waker.wake()));
     let (ready, started) = mpsc::sync_channel(1);
     let shared = (Arc::clone(&control), config.drain, Introduction::new(config));
     let thread = super::spawn(move || {
-        let mut builder = tokio_uring::builder();
-        builder.entries(ENTRIES).uring_builder(tokio_uring::uring_builder().setup_cqsize(COMPLETIONS));
-        let runtime = match tokio_uring::Runtime::new(&builder) {
-            Ok(runtime) => runtime,
-            Err(source) => return Err(ServerError::Setup { what: "start tokio-uring", source }),
-        };
+        let runtime = runtime()?;
         // The receiver waits for this.
         let _ = ready.send(());
         let (control, drain, introduction) = shared;
         let server = Rc::new(Server::new(control, drain, wake, introduction));
-        runtime.block_on(Rc::clone(&server).run(sockets));
-        drop(runtime);
+        runtime.block_on(server.run(sockets));
         Ok(())
     })?;
     match started.recv() {
@@ -79,6 +67,13 @@ pub(super) fn start(
         // It ended without a word: by the error that it gives, or by a panic.
         Err(_) => Err(thread.join().unwrap_or(Err(ServerError::Panicked)).err().unwrap_or(ServerError::Panicked)),
     }
+}
+
+fn runtime() -> Result<tokio_uring::Runtime, ServerError> {
+    probe().map_err(ServerError::RingRefused)?;
+    let mut builder = tokio_uring::builder();
+    builder.entries(ENTRIES).uring_builder(tokio_uring::uring_builder().setup_cqsize(COMPLETIONS));
+    tokio_uring::Runtime::new(&builder).map_err(|error| ServerError::Setup { what: "start tokio-uring", error })
 }
 
 /// Wakes the main task, from this thread or another one.
@@ -182,72 +177,12 @@ impl Server {
         let open = Open { server: Rc::clone(self), id };
         tokio_uring::spawn(async move {
             // Any error leaves nobody to answer.
-            let _ = open.server.serve(&stream, peer).await;
+            let server = &open.server;
+            let _ = connection::serve(&stream, peer, &server.introduction, &server.control.counters).await;
             drop(stream);
             drop(open);
         });
     }
-
-    async fn serve(&self, stream: &TcpStream, peer: SocketAddr) -> io::Result<()> {
-        let mut session = Session::new(peer);
-        let mut buffer = Vec::with_capacity(BUFFER_MIN);
-        loop {
-            let (result, filled) = stream.read(buffer).await;
-            let len = result?;
-            if len == 0 {
-                self.send(stream, session.finish(), 0).await?;
-                return Ok(());
-            }
-            self.control.counters.bytes_received.add(len);
-            let answer = session.receive(&filled[..len], &mut self.introduction.borrow_mut());
-            buffer = filled;
-            buffer.truncate(len);
-            if answer.head.is_empty() {
-                buffer = self.send(stream, buffer, answer.rest).await?;
-            } else {
-                // The first packet: its echo leaves in one piece.
-                let mut echo = answer.head;
-                echo.extend_from_slice(&buffer[answer.rest..]);
-                self.send(stream, echo, 0).await?;
-            }
-            buffer = for_next_read(buffer, len);
-        }
-    }
-
-    /// Sends `bytes` from `taken` on. There is no reading meanwhile, so a client that does not read
-    /// costs one buffer.
-    async fn send(&self, stream: &TcpStream, mut bytes: Vec<u8>, mut taken: usize) -> io::Result<Vec<u8>> {
-        let _paused = Paused::new(&self.control, bytes.len() - taken);
-        while taken < bytes.len() {
-            let (result, slice) = stream.write(bytes.slice(taken..)).submit().await;
-            bytes = slice.into_inner();
-            match result {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => {
-                    taken += n;
-                    self.control.counters.bytes_sent.add(n);
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(bytes)
-    }
-}
-
-/// An empty buffer for the read after one that gave `len` bytes into `buffer`.
-fn for_next_read(mut buffer: Vec<u8>, len: usize) -> Vec<u8> {
-    let capacity = buffer.capacity();
-    let wanted = match len {
-        _ if len == capacity => (2 * capacity).min(BUFFER_MAX),
-        _ if len < capacity / 4 => BUFFER_MIN,
-        _ => capacity,
-    };
-    if wanted != capacity {
-        return Vec::with_capacity(wanted);
-    }
-    buffer.clear();
-    buffer
 }
 
 /// A connection in the figures, whether its task ends or is dropped with the runtime.
@@ -261,26 +196,5 @@ impl Drop for Open {
         self.server.streams.borrow_mut().remove(&self.id);
         self.server.control.counters.connections.sub(1);
         self.server.wake.wake();
-    }
-}
-
-/// An output that is being sent, in the figures.
-struct Paused<'a> {
-    control: &'a Control,
-    len: usize,
-}
-
-impl Paused<'_> {
-    fn new(control: &Control, len: usize) -> Paused<'_> {
-        control.counters.bytes_pending.add(len);
-        control.counters.connections_paused.add(1);
-        Paused { control, len }
-    }
-}
-
-impl Drop for Paused<'_> {
-    fn drop(&mut self) {
-        self.control.counters.bytes_pending.sub(self.len);
-        self.control.counters.connections_paused.sub(1);
     }
 }
