@@ -1,6 +1,7 @@
 //! What went wrong as an exit code and words on stderr. Changes when an exit code does.
 
 use crate::output;
+use std::io::Write;
 use std::process::ExitCode;
 
 const FAILED: u8 = 1;
@@ -63,7 +64,7 @@ pub fn of(outcome: Result<(), Problem>) -> ExitCode {
 
 /// Tells what clap found: an error on stderr, or the help that was asked for on stdout.
 pub fn of_arguments(error: &clap::Error) -> ExitCode {
-    // Where nobody reads, nothing is to be told.
-    let _ = error.print();
-    if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+    let printed = error.print().and_then(|()| std::io::stdout().flush());
+    // Where nobody reads an error, nothing is to be told.
+    if error.use_stderr() { ExitCode::from(USAGE) } else { of(output::forgive_closed(printed)) }
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use std::io::{self, ErrorKind, Write};
 use tg_model::wire::printable;
 
-/// Writes all of it to stdout. A reader who left is no error: there is nobody to tell.
+/// Writes all of it to stdout; see [`forgive_closed`].
 pub fn stdout(text: &[u8]) -> Result<(), Problem> {
     stdout_with(|out| out.write_all(text))
 }
@@ -17,7 +17,8 @@ pub fn stdout_with(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Resu
     forgive_closed(write(&mut out).and_then(|()| out.flush()))
 }
 
-fn forgive_closed(written: io::Result<()>) -> Result<(), Problem> {
+/// What writing to stdout gave. A reader who left is no error: there is nobody to tell.
+pub fn forgive_closed(written: io::Result<()>) -> Result<(), Problem> {
     match written {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other.context("writing to stdout").map_err(Problem::Failed),

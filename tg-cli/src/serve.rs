@@ -143,10 +143,10 @@ fn problem(error: ServerError) -> Problem {
     let advice = match &error {
         e if e.is_usage() => return Problem::usage(error),
         ServerError::AddressInUse { .. } => "end what has it (`ss -ltunp` shows it), or choose another with --listen",
-        ServerError::Listen { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+        ServerError::Listen { error, .. } if error.kind() == ErrorKind::PermissionDenied => {
             "ports below 1024 need CAP_NET_BIND_SERVICE: choose another with --listen"
         }
-        ServerError::Listen { source, .. } if source.kind() == ErrorKind::AddrNotAvailable => {
+        ServerError::Listen { error, .. } if error.kind() == ErrorKind::AddrNotAvailable => {
             "this host does not have it: `ip address` shows those that it has"
         }
         ServerError::RingRefused(_) => "take --engine epoll; `tg-cli doctor` tells more",

@@ -42,7 +42,7 @@ impl<E: Engine> Pump<E> {
     /// Does what is due and says when there is more.
     ///
     /// After this process stood still, what the kernel holds for it is taken in first: an echo that
-    /// came in time must not be overdue because nobody looked.
+    /// came in time must not be overdue because nobody looked. See [`Driver::stood_still`], too.
     ///
     /// # Errors
     /// The engine failed.
@@ -56,6 +56,7 @@ impl<E: Engine> Pump<E> {
                 }
             }
             now = self.engine.now();
+            self.driver.stood_still(self.expected, now);
         }
         let wake = self.driver.poll(now);
         self.carry_out(now, around);

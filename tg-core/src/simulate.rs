@@ -8,7 +8,7 @@ use crate::pump::{Pump, Surroundings};
 use crate::record::{self, EngineFacts, Place, State};
 use crate::schedule::Share;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tg_model::journal::{Ending, Event, Header, Line, RunEvent};
 use tg_model::plan::{Host, Plan};
@@ -23,14 +23,16 @@ pub struct Outcome {
     pub lines: Vec<Line>,
     /// What the peers counted, on their own.
     pub peers: PeerCounts,
+    /// The process stood still for a while: which echoes came in time, the peers cannot tell then.
+    pub stood_still: bool,
 }
 
 /// When the simulated clock starts: not 0, so that times and spans cannot be taken for each other.
-const START: Nanos = Nanos::from_secs(1000);
+pub const START: Nanos = Nanos::from_secs(1000);
 const SECOND: Nanos = Nanos::from_secs(1);
 
-/// Runs `plan` against peers that follow `script`. Names resolve to 127.0.0.1. Without a duration it
-/// runs for ten seconds. `stop_at`: stops in good order so long after the start.
+/// Runs `plan` against peers that follow `script`. Names resolve to 127.0.0.1, where they do. Without a
+/// duration it runs for ten seconds. `stop_at`: stops in good order so long after the start.
 ///
 /// # Errors
 /// The simulation came to a halt: the driver waits for something that will never happen.
@@ -42,6 +44,7 @@ pub fn run(plan: &Plan, script: Script, stop_at: Option<Nanos>) -> io::Result<Ou
     });
     let setup = Setup { plan: Arc::new(plan.clone()), share, destinations: destinations.collect(), origin: START };
     let driver = Driver::new(setup);
+    let stood_still = script.stopped.is_some();
     let engine = Simulated::new(plan.conns, START, driver.payload().clone(), script);
     let place = Place { monotonic: START, ..Place::default() };
     let facts = EngineFacts { name: engine.name().to_owned(), ..EngineFacts::default() };
@@ -52,14 +55,16 @@ pub fn run(plan: &Plan, script: Script, stop_at: Option<Nanos>) -> io::Result<Ou
     let stopped = run.until_finished(stop_at)?;
     let ending = if stopped { Ending::Stopped } else { Ending::Planned };
     run.finish(plan, ending);
-    Ok(Outcome { header, lines: run.around.lines, peers: run.pump.engine.peer_counts() })
+    Ok(Outcome { header, lines: run.around.lines, peers: run.pump.engine.peer_counts(), stood_still })
 }
 
-/// Keeps the lines; names resolve at once, in the next turn.
+/// Keeps the lines, and what the resolver is asked.
 #[derive(Default)]
 struct Around {
     lines: Vec<Line>,
     asked: Vec<Token>,
+    /// What it will say, and when.
+    answers: Vec<(Nanos, Token, Result<SocketAddr, String>)>,
 }
 
 impl Surroundings for Around {
@@ -91,26 +96,38 @@ impl Run {
                 self.pump.driver.stop(now);
                 stopped |= stop_at.take().is_some();
             }
-            for token in std::mem::take(&mut self.around.asked) {
-                let address = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 5003);
-                self.pump.driver.resolved(token, Ok(address), now);
-            }
+            let resolver = self.resolve(now);
             if self.zero.is_none() && self.pump.driver.first_attempts_over() {
                 self.zero = Some(now);
                 self.pump.driver.start_schedule(now, now);
                 let event = RunEvent::ScheduleStart { zero_ns: now.since(START).0 };
                 self.around.record(Line::Event(Event { at_ns: now.since(START).0, event }));
             }
+            self.pump.carry_out(now, &mut self.around);
             let (now, wake) = self.pump.turn(&mut self.around)?;
             let next_sample = self.sampled + SECOND;
             if now >= next_sample {
                 self.sample(now);
             }
-            let next = wake.at.min(stop_at.unwrap_or(Nanos::MAX)).min(next_sample);
+            let next = wake.at.min(stop_at.unwrap_or(Nanos::MAX)).min(next_sample).min(resolver);
             let until = if self.around.asked.is_empty() { next } else { now };
             self.pump.wait(until, Nanos::ZERO, &mut self.around)?;
         }
         Ok(stopped)
+    }
+
+    /// Asks the resolver and hands out what it says by `now`. Gives when it says more.
+    fn resolve(&mut self, now: Nanos) -> Nanos {
+        for token in std::mem::take(&mut self.around.asked) {
+            let (at, answer) = self.pump.engine.resolve();
+            self.around.answers.push((at, token, answer));
+        }
+        let (over, later) = std::mem::take(&mut self.around.answers).into_iter().partition(|(at, ..)| *at <= now);
+        self.around.answers = later;
+        for (_, token, answer) in Vec::from_iter(over) {
+            self.pump.driver.resolved(token, answer, now);
+        }
+        self.around.answers.iter().map(|(at, ..)| *at).min().unwrap_or(Nanos::MAX)
     }
 
     fn state(&self) -> State {
@@ -127,6 +144,8 @@ impl Run {
 
     fn finish(&mut self, plan: &Plan, ending: Ending) {
         let now = self.pump.engine.now();
+        // What was asked for in the last turn is counted, too.
+        self.resolve(now);
         self.sample(now);
         self.around.lines.extend(self.pump.driver.slot_totals().map(Line::Slot));
         let zero_ns = self.zero.map(|z| z.since(START).0);

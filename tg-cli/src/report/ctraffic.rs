@@ -1,6 +1,7 @@
 //! ctraffic's side of reports: its JSON and its analyses from journals, and what can be said of its own
 //! files.
 
+use super::CUT;
 use super::input::Input;
 use super::text::{self, Page};
 use crate::exit::Problem;
@@ -9,34 +10,45 @@ use crate::span;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::BufRead;
-use tg_model::ctraffic::{self, Analysis, Statistics};
-use tg_model::journal::Reader;
+use tg_model::ctraffic::{self, Analysis, FromJournal, Statistics};
+use tg_model::journal::{Line, Reader};
 
 /// Prints a journal as ctraffic's JSON.
 pub fn ctraffic_of_journal(journal: impl BufRead) -> Result<(), Problem> {
-    print_journal(Reader::new(journal).map_err(Problem::failed)?)
-}
-
-/// As [`ctraffic_of_journal`], its header read.
-pub fn print_journal<R: BufRead>(journal: Reader<R>) -> Result<(), Problem> {
-    let statistics = statistics(journal)?;
+    let mut journal = Reader::new(journal).map_err(Problem::failed)?;
+    let statistics = ctraffic::from_journal(&mut journal).map_err(Problem::failed)?;
     output::stdout_with(|out| statistics.write(out))
 }
 
-fn statistics<R: BufRead>(mut journal: Reader<R>) -> Result<Statistics, Problem> {
-    let statistics = ctraffic::from_journal(&mut journal).map_err(Problem::failed)?;
+/// Prints the file called `name`, a journal, as ctraffic's JSON.
+pub fn print_journal<R: BufRead>(name: &str, journal: Reader<R>) -> Result<(), Problem> {
+    let statistics = statistics(name, journal)?;
+    output::stdout_with(|out| statistics.write(out))
+}
+
+/// ctraffic's form has no place for what is wrong with a journal: that is told on stderr.
+fn statistics<R: BufRead>(name: &str, mut journal: Reader<R>) -> Result<Statistics, Problem> {
+    let mut fold = FromJournal::new(journal.header());
+    let mut ended = false;
+    while let Some(line) = journal.next_line().map_err(Problem::failed)? {
+        ended |= matches!(line, Line::Footer(_));
+        fold.push(&line);
+    }
     let unreadable = journal.notes().unreadable_count;
     if unreadable > 0 {
         let lines = text::some(unreadable, "line");
-        output::stderr(&format!("note: {lines} cannot be read: what was told there is missing"));
+        output::stderr(&format!("note: {name}: {lines} of it cannot be read: what was told there is missing"));
     }
-    Ok(statistics)
+    if !ended {
+        output::stderr(&format!("note: {name}: {CUT}"));
+    }
+    Ok(fold.finish())
 }
 
 /// Prints what ctraffic's analyser prints.
-pub fn analyze(input: Input, analysis: Analysis) -> Result<(), Problem> {
+pub fn analyze(name: &str, input: Input, analysis: Analysis) -> Result<(), Problem> {
     let statistics = match input {
-        Input::Journal(journal) => statistics(*journal)?,
+        Input::Journal(journal) => statistics(name, *journal)?,
         Input::Ctraffic(statistics) => *statistics,
     };
     let table = ctraffic::analyze(&statistics, analysis).map_err(Problem::failed)?;

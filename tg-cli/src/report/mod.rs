@@ -46,6 +46,9 @@ pub struct ReportArgs {
     analyze: Option<Analysis>,
 }
 
+/// What is said of a journal that has no footer.
+const CUT: &str = "cut: the run was killed, or still goes on";
+
 /// See [`tg_model::ctraffic::Analysis`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Analysis {
@@ -96,9 +99,9 @@ fn one(args: &ReportArgs, path: &Path, several: bool) -> Result<(), Problem> {
         other => other,
     };
     match (args.analyze, input) {
-        (Some(analysis), input) => ctraffic::analyze(input, analysis.into()).map_err(named),
+        (Some(analysis), input) => ctraffic::analyze(&name, input, analysis.into()).map_err(named),
         (None, Input::Journal(journal)) if args.format == Format::Ctraffic => {
-            ctraffic::print_journal(*journal).map_err(named)
+            ctraffic::print_journal(&name, *journal).map_err(named)
         }
         (None, Input::Journal(journal)) => {
             let summary = Summary::read(*journal).with_context(|| name.clone())?;
@@ -129,6 +132,6 @@ fn warn(name: &str, summary: &Summary) {
         }
     }
     if summary.ending == tg_model::summary::RunEnding::Cut {
-        output::stderr(&format!("note: {name}: cut: the run was killed, or still goes on"));
+        output::stderr(&format!("note: {name}: {CUT}"));
     }
 }

@@ -14,6 +14,7 @@ pub use signals::{Stop, StopSignals};
 use crate::exit::Problem;
 use crate::output;
 use crate::report::{self, Kept};
+use anyhow::Context;
 use live::Display;
 use std::time::Duration;
 use tg_core::run::{self as core, Options, Outcome, RunHandle, StartError};
@@ -36,6 +37,7 @@ pub fn run(args: &RunArgs) -> Result<(), Problem> {
         output::stderr(&format!("note: engine {}: {note}", handle.header().engine));
     }
     watch(&handle, &mut signals, Display::new(args.monitor));
+    signals.ended();
     let outcome = handle.wait().map_err(Problem::failed)?;
     drop(server);
     finish(args, outcome)
@@ -76,7 +78,14 @@ fn finish(args: &RunArgs, mut outcome: Outcome) -> Result<(), Problem> {
     let mut failed = false;
     if let Some(error) = &outcome.journal_error {
         let path = args.output.as_deref().map_or("(temporary)".into(), |p| p.to_string_lossy());
-        output::stderr(&format!("error: writing the journal {path}: {error}; the report is whole all the same"));
+        let report = match args.format {
+            Format::Text | Format::Json => "the report is whole all the same",
+            Format::Ctraffic => "ctraffic's statistics are made from it, and lack what it lacks",
+        };
+        output::stderr(&format!(
+            "error: writing the journal {path}: {error}; {report}. Make room there, or choose another place with \
+             --output (without it: TMPDIR)"
+        ));
         failed = true;
     }
     if summary.ending == RunEnding::Failed {
@@ -97,6 +106,9 @@ fn finish(args: &RunArgs, mut outcome: Outcome) -> Result<(), Problem> {
 }
 
 fn ctraffic(outcome: &mut Outcome) -> Result<(), Problem> {
-    let journal = outcome.journal.reader().map_err(|e| anyhow::anyhow!("reading the journal back: {e}"))?;
-    report::ctraffic_of_journal(journal)
+    let journal = outcome.journal.reader().context("reading the journal back")?;
+    report::ctraffic_of_journal(journal).map_err(|problem| match problem {
+        Problem::Failed(error) => Problem::Failed(error.context("reading the journal back")),
+        other => other,
+    })
 }

@@ -1,5 +1,6 @@
 //! SIGINT and SIGTERM: while things are being prepared they end the process; from then on the first one
-//! ends in good order, the second one at once.
+//! ends in good order, the second one at once; once there is nothing left to end, they end the process
+//! again.
 
 use crate::exit::Problem;
 use anyhow::Context;
@@ -14,7 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct StopSignals {
     signals: Signals,
     count: usize,
-    preparing: Arc<AtomicBool>,
+    /// Nothing is under way that could be ended in good order.
+    idle: Arc<AtomicBool>,
 }
 
 /// What a signal asks for.
@@ -28,21 +30,26 @@ impl StopSignals {
     /// Counts signals from here on. Until [`StopSignals::prepared`] they still end the process: a name
     /// may take long to resolve, and there is nothing to report yet.
     pub fn catch() -> Result<StopSignals, Problem> {
-        let preparing = Arc::new(AtomicBool::new(true));
+        let idle = Arc::new(AtomicBool::new(true));
         let register = || {
             for signal in [SIGINT, SIGTERM] {
                 // As a shell tells a process that a signal ended.
-                flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&preparing))?;
+                flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&idle))?;
             }
             Signals::new([SIGINT, SIGTERM])
         };
         let signals = register().context("catching SIGINT and SIGTERM").map_err(Problem::Failed)?;
-        Ok(StopSignals { signals, count: 0, preparing })
+        Ok(StopSignals { signals, count: 0, idle })
     }
 
     /// What there is to end in good order has begun.
     pub fn prepared(&self) {
-        self.preparing.store(false, Ordering::SeqCst);
+        self.idle.store(false, Ordering::SeqCst);
+    }
+
+    /// It has ended: what is left, a report to a reader who does not read, say, may be broken off.
+    pub fn ended(&self) {
+        self.idle.store(true, Ordering::SeqCst);
     }
 
     /// What signals since the last call ask for; does not wait.

@@ -105,6 +105,11 @@ impl Connection {
 
     /// Packets whose echoes are out, the one just handed over included.
     pub fn in_flight(&self) -> u32 {
+        self.queue.waiting() + u32::from(matches!(self.sending, Sending::Submitted(_)))
+    }
+
+    /// Room taken of [`Outstanding`]: at least [`Connection::in_flight`].
+    pub fn places(&self) -> u32 {
         self.queue.len() + u32::from(matches!(self.sending, Sending::Submitted(_)))
     }
 

@@ -129,10 +129,11 @@ impl Driver {
         if probe.is_some() {
             self.record_identity(slot, at);
         }
-        match self.phase {
-            Phase::Running { end } if self.is_unlimited() && at < end => self.send_unlimited(slot, at),
-            Phase::Running { .. } | Phase::Starting => {}
-            Phase::Draining | Phase::Finished => self.complete_if_quiet(slot, at),
+        if let Phase::Running { end } = self.phase
+            && self.is_unlimited()
+            && at < end
+        {
+            self.send_unlimited(slot, at);
         }
     }
 

@@ -58,12 +58,16 @@ pub struct Driver {
     origin: Nanos,
     payload: Payload,
     outstanding: Outstanding,
+    /// Its room for each connection.
+    places: u32,
     slots: Vec<Slot>,
     timers: Timers,
     schedule: Option<Schedule>,
     phase: Phase,
     /// Slots whose first attempt is not over.
     first_attempts_left: u32,
+    /// Waiting times are counted from here at the earliest: see [`Driver::stood_still`].
+    awake_since: Nanos,
     active: u32,
     connecting: u32,
     totals: Totals,
@@ -87,11 +91,13 @@ impl Driver {
         (0..share.len()).for_each(|local| timers.arm(local, turn(local)));
         Driver {
             payload: Payload::new(plan.size, datagram, plan.seed),
-            outstanding: Outstanding::new(share.len(), plan.in_flight),
+            outstanding: Outstanding::new(share.len(), plan.places()),
+            places: plan.places(),
             timers,
             schedule: None,
             phase: Phase::Starting,
             first_attempts_left: share.len(),
+            awake_since: origin,
             active: 0,
             connecting: 0,
             totals: Totals::default(),
@@ -158,6 +164,17 @@ impl Driver {
         }
         let timer = self.timers.next();
         if timer < wake.at { Wake { at: timer, packet: false } } else { wake }
+    }
+
+    /// This process stood still (SIGSTOP, a paused machine) from about `from` to `now`. What it waits for
+    /// may have stood still with it, as a server in the same process does: a stop that is long enough to
+    /// use a time-out up by itself makes time-outs begin anew. Shorter ones are left to the time-outs: a
+    /// host where they are frequent would never find anything overdue.
+    pub fn stood_still(&mut self, from: Nanos, now: Nanos) {
+        let shortest = Nanos::from(self.plan.response_timeout.min(self.plan.connect_timeout));
+        if now.since(from).0 >= shortest.0 / 2 {
+            self.awake_since = now;
+        }
     }
 
     /// Takes a completion. `bytes` are those of a [`Event::Received`].
@@ -256,7 +273,7 @@ impl Driver {
             State::Waiting { until } if *until <= now => self.begin_attempt(slot, now),
             State::Waiting { until } => self.timers.arm(slot, *until),
             State::Connecting(attempt) => {
-                let deadline = attempt.started + self.plan.connect_timeout.into();
+                let deadline = attempt.started.max(self.awake_since) + self.plan.connect_timeout.into();
                 if deadline <= now { self.attempt_timed_out(slot, now) } else { self.timers.arm(slot, deadline) }
             }
             State::Up(_) => self.check_response(slot, now),

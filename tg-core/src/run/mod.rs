@@ -62,7 +62,7 @@ pub struct Options {
 pub struct Outcome {
     /// What the journal adds up to.
     pub summary: Summary,
-    /// The journal could not be written to its end. The summary is whole all the same.
+    /// Where and why the journal could not be written to its end. The summary is whole all the same.
     pub journal_error: Option<String>,
     /// The journal.
     pub journal: JournalFile,

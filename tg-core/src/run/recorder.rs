@@ -82,7 +82,7 @@ impl Writer {
     }
 
     fn fail(&mut self, e: &io::Error) {
-        self.error = Some(format!("writing the journal after about {} bytes: {e}", self.written));
+        self.error = Some(format!("after about {} bytes: {e}", self.written));
     }
 }
 

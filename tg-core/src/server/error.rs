@@ -32,25 +32,25 @@ pub enum ServerError {
         address: SocketAddr,
     },
     /// An address does not bind for another reason: not this host's, a privileged port …
-    #[error("listen on {protocol} {address}: {source}")]
+    #[error("listen on {protocol} {address}: {error}")]
     Listen {
         /// TCP or UDP.
         protocol: Protocol,
         /// The address.
         address: SocketAddr,
         /// The system's reason.
-        source: io::Error,
+        error: io::Error,
     },
     /// The kernel, a seccomp filter or a sysctl refuses io_uring.
     #[error("io_uring cannot be used here: {0}")]
     RingRefused(io::Error),
     /// The engine lacks something else.
-    #[error("{what}: {source}")]
+    #[error("{what}: {error}")]
     Setup {
         /// The operation.
         what: &'static str,
         /// The system's reason.
-        source: io::Error,
+        error: io::Error,
     },
     /// The wait for events failed.
     #[error("wait for events: {0}")]

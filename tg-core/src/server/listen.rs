@@ -80,8 +80,8 @@ fn defaults<T>(
     let v4 = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)))?;
     match bind(SocketAddr::from((Ipv6Addr::LOCALHOST, DEFAULT_PORT))) {
         Ok(v6) => Ok((vec![v4, v6], None)),
-        Err(ServerError::Listen { address, source, .. }) if says_no_ipv6(&source) => {
-            Ok((vec![v4], Some(LeftOut { address, reason: source })))
+        Err(ServerError::Listen { address, error, .. }) if says_no_ipv6(&error) => {
+            Ok((vec![v4], Some(LeftOut { address, reason: error })))
         }
         Err(e) => Err(e),
     }
@@ -128,10 +128,10 @@ fn bind_one(address: SocketAddr, udp: bool) -> Result<One, ServerError> {
     }
 }
 
-fn refused(address: SocketAddr, protocol: Protocol, source: io::Error) -> ServerError {
-    match source.kind() {
+fn refused(address: SocketAddr, protocol: Protocol, error: io::Error) -> ServerError {
+    match error.kind() {
         io::ErrorKind::AddrInUse => ServerError::AddressInUse { protocol, address },
-        _ => ServerError::Listen { protocol, address, source },
+        _ => ServerError::Listen { protocol, address, error },
     }
 }
 

@@ -158,7 +158,7 @@ fn spawn(body: impl FnOnce() -> Result<(), ServerError> + Send + 'static) -> Res
     thread::Builder::new()
         .name("tg-server".into())
         .spawn(body)
-        .map_err(|source| ServerError::Setup { what: "start the server's thread", source })
+        .map_err(|error| ServerError::Setup { what: "start the server's thread", error })
 }
 
 impl ServerHandle {

@@ -4,7 +4,7 @@ use super::*;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+
 use tg_core::engine::Closing;
 
 crate::all_need_uring!(

@@ -6,10 +6,12 @@ use tg_core::engine::Closing;
 
 crate::all_need_uring!(
     each_datagram_has_its_number,
+    datagrams_of_different_pieces,
     a_datagram_that_does_not_fit_is_not_sent,
     a_port_that_nobody_has,
     empty_and_overlong_datagrams_are_shown_as_they_are,
     a_burst_beyond_the_buffers_is_received_as_far_as_the_socket_holds_it,
+    more_datagrams_than_the_ring_of_buffers_can_count,
     closing_ends_the_receive
 );
 
@@ -41,6 +43,19 @@ fn each_datagram_has_its_number() {
             let (received, echo) = rig.next();
             assert_eq!((received.event, &echo[..]), (Event::Received, &got[..]));
         }
+    }
+}
+
+fn datagrams_of_different_pieces() {
+    let mut rig = rig_for(1, SIZE, 2 * SIZE, true);
+    let peer = pair(&mut rig, "127.0.0.1:0");
+    for (start, len) in [(0, SIZE), (SIZE, SIZE), (SIZE, 100), (0, 100)] {
+        let message = Message { start: start as u32, len: len as u32, sequence: Some(7) };
+        rig.engine.submit(Op::Send(token(0, 0), message));
+        assert_eq!(rig.event(), Event::Sent { whole: true });
+        let mut got = [0; SIZE];
+        assert_eq!(peer.recv(&mut got).unwrap(), len);
+        assert_eq!(got[..len - 8], rig.payload[start..start + len - 8]);
     }
 }
 
@@ -85,6 +100,15 @@ fn a_burst_beyond_the_buffers_is_received_as_far_as_the_socket_holds_it() {
     }
     for i in 0..128u8 {
         assert_eq!(rig.next().1, [i; SIZE]);
+    }
+}
+
+fn more_datagrams_than_the_ring_of_buffers_can_count() {
+    let mut rig = rig_for(1, SIZE, SIZE, true);
+    let peer = pair(&mut rig, "127.0.0.1:0");
+    for batch in 0..70_000u32 / 32 {
+        (0..32).for_each(|i| assert_eq!(peer.send(&(32 * batch + i).to_be_bytes()).unwrap(), 4));
+        (0..32).for_each(|i| assert_eq!(rig.next().1, (32 * batch + i).to_be_bytes()));
     }
 }
 

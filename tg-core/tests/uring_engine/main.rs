@@ -22,7 +22,7 @@ mod stream;
 mod support;
 mod wait;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use tg_core::engine::uring::{Config, UringEngine};
 use tg_core::engine::{Completion, Connect, Engine, Event, Op, Token};
@@ -54,7 +54,8 @@ fn rig(slots: usize, packet: usize) -> Rig {
 }
 
 fn rig_for(slots: usize, packet: usize, payload_len: usize, datagram: bool) -> Rig {
-    let payload: Arc<[u8]> = (0..payload_len).map(|i| (i % 251) as u8).collect();
+    let pattern: Vec<u8> = (0..251).collect();
+    let payload: Arc<[u8]> = pattern.repeat(payload_len / 251 + 1)[..payload_len].into();
     let config = Config { slots, payload: payload.clone(), packet_size: packet, datagram };
     Rig { engine: UringEngine::new(config).unwrap(), payload }
 }
@@ -67,6 +68,13 @@ fn to(remote: SocketAddr, transport: Transport) -> Connect {
     Connect { remote, local: None, transport, user_timeout_ms: None }
 }
 
+/// The next connection that a listener has. Reads from it fail rather than hang.
+fn accept(listener: &TcpListener) -> TcpStream {
+    let peer = listener.accept().unwrap().0;
+    peer.set_read_timeout(Some(PATIENCE.into())).unwrap();
+    peer
+}
+
 fn bytes(len: usize) -> Message {
     Message { start: 0, len: len as u32, sequence: None }
 }
@@ -74,13 +82,18 @@ fn bytes(len: usize) -> Message {
 impl Rig {
     /// The next completion, with its bytes if any; waits for it.
     fn next(&mut self) -> (Completion, Vec<u8>) {
+        self.next_awake(Nanos::ZERO)
+    }
+
+    /// The same, `spin` before its patience ends awake.
+    fn next_awake(&mut self, spin: Nanos) -> (Completion, Vec<u8>) {
         let deadline = self.engine.now() + PATIENCE;
         loop {
             if let Some(completion) = self.engine.next() {
                 return (completion, self.engine.received().to_vec());
             }
             assert!(self.engine.now() < deadline, "nothing came");
-            self.engine.wait(deadline, Nanos::ZERO).unwrap();
+            self.engine.wait(deadline, spin).unwrap();
         }
     }
 

@@ -46,7 +46,7 @@ pub fn encode_line(line: &Line, out: &mut Vec<u8>) {
 pub fn decode_line(text: &[u8]) -> Result<Line, LineError> {
     let garbage = |e: serde_json::Error| LineError::Garbage(e.to_string());
     if text.len() > LINE_MAX {
-        return Err(LineError::Garbage(format!("{} bytes long", text.len())));
+        return Err(LineError::Garbage(format!("longer than {} MiB", LINE_MAX >> 20)));
     }
     let VersionOnly { v } = serde_json::from_slice(text).map_err(garbage)?;
     if v > LINE_VERSION {

@@ -2,7 +2,7 @@
 
 use super::codec::{LINE_MAX, LineError, decode_line};
 use super::line::{Header, Line};
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 
 /// A journal that cannot be read at all.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,9 @@ impl<R: BufRead> Reader<R> {
     pub fn new(input: R) -> Result<Reader<R>, JournalError> {
         let mut input = input;
         let mut buffer = Vec::new();
-        let more = next_line(&mut input, &mut buffer).map_err(|error| JournalError::Read { line: 0, error })?;
+        // Only so much: what has no line end may have no end at all (/dev/zero, /dev/full).
+        let mut start = input.by_ref().take(LINE_MAX as u64 + 1);
+        let more = next_line(&mut start, &mut buffer).map_err(|error| JournalError::Read { line: 0, error })?;
         if !more {
             return Err(JournalError::Empty);
         }
@@ -138,5 +140,17 @@ fn next_line(input: &mut impl BufRead, buffer: &mut Vec<u8>) -> std::io::Result<
         if newline.is_some() {
             return Ok(true);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::BufReader;
+
+    #[test]
+    fn a_file_without_any_line_end_is_no_journal_and_ends() {
+        let error = Reader::new(BufReader::new(std::io::repeat(0))).err().map(|e| e.to_string());
+        assert_eq!(error.as_deref(), Some("not a journal: line 1 is no header (longer than 4 MiB)"));
     }
 }

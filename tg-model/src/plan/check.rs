@@ -129,13 +129,14 @@ fn rate(spec: &PlanSpec) -> Result<(), PlanError> {
     limit(
         per_conn.is_finite() && per_conn >= 0.001,
         "the rate",
-        format!("{per_conn} packets/s a connection"),
-        "at least 0.001",
+        // `{:?}` has an exponent where there would be hundreds of digits.
+        format!("{per_conn:?} packets/s a connection"),
+        format!("0.001 or more, and at most {TOTAL_RATE_MAX} over all connections"),
     )?;
     limit(
         total <= TOTAL_RATE_MAX,
         "the rate",
-        format!("{total} packets/s over all connections"),
+        format!("{total:?} packets/s over all connections"),
         format!("at most {TOTAL_RATE_MAX}"),
     )
 }
@@ -209,6 +210,18 @@ mod tests {
         let text = serde_json::to_string(&p).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), p);
         assert_eq!(p.total_rate(), Some(400.0));
+    }
+
+    #[test]
+    fn datagrams_have_a_place_each_for_the_response_timeout() {
+        let places = |change: fn(&mut PlanSpec)| plan(change).unwrap().places();
+        assert_eq!(places(|s| s.rate = Rate::PerConnection(1000.0)), 64, "a stream: the in-flight limit");
+        assert_eq!(places(|s| s.transport = Transport::Udp), 64);
+        let fast: fn(&mut PlanSpec) = |s| (s.transport, s.rate) = (Transport::Udp, Rate::Total(80_000.0));
+        assert_eq!(places(fast), 1001);
+        let huge: fn(&mut PlanSpec) =
+            |s| (s.transport, s.rate, s.response_timeout) = (Transport::Udp, Rate::Total(1e7), TIMEOUT_MAX);
+        assert_eq!(u64::from(places(huge)), OUTSTANDING_MAX / 80);
     }
 
     #[test]

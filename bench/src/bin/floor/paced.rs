@@ -1,4 +1,5 @@
-//! What both paced floors share: the load, its absolute schedule, what became of it.
+//! What both paced floors share: the load, its absolute schedule, what became of it. Changes when the load
+//! does.
 
 use crate::sys;
 use std::fmt;

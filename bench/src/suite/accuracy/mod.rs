@@ -32,6 +32,8 @@ pub struct Found {
     series: Series,
     /// tg only.
     agreements: Vec<Agreement>,
+    /// Why tg's word could not be held against the wire's, the last time that it could not.
+    disputed: Option<String>,
     skipped: Option<String>,
     /// Packets sent, as a share of what was asked for: the one farthest from 1.
     load: f64,
@@ -77,15 +79,16 @@ fn clients(setting: &Setting) -> anyhow::Result<Vec<Found>> {
         .map(|client| {
             let series = Series { client: client.name(), rounds: Vec::new() };
             let skipped = client.unavailable(setting.programs, setting.server)?;
-            Ok(Found { client, series, agreements: Vec::new(), skipped, load: 1.0 })
+            Ok(Found { client, series, agreements: Vec::new(), disputed: None, skipped, load: 1.0 })
         })
         .collect()
 }
 
-/// The part of a client's run that is judged: all are under way then, and none has ended.
+/// The part of a client's run that is judged: all are under way then, and none has ended. Two periods at
+/// least, so that a run of one second has intervals, too.
 fn judged(load: &Load, lead: Duration) -> Range<Duration> {
     let share = |part: f64| Duration::from_secs(1).mul_f64(f64::from(load.seconds) * part);
-    lead + Duration::from_millis(400) + share(0.1)..lead + share(0.9)
+    lead + Duration::from_millis(300) + share(0.1)..lead + share(0.9) - Duration::from_millis(100)
 }
 
 /// One run of one client.
@@ -121,7 +124,10 @@ fn measure(setting: &mut Setting, server: &Server, diary: &mut Diary, found: &mu
         let journal = Journal::read(BufReader::new(file))?;
         *setting.spin_of(engine) = Some(journal.spin_ns);
         let on_wire = journal.lateness_on_wire(&sends)?;
-        found.agreements.push(Agreement::of(&Summary::parse(&finished.stdout)?, &on_wire)?);
+        match Agreement::of(&Summary::parse(&finished.stdout)?, &on_wire) {
+            Ok(agreement) => found.agreements.push(agreement),
+            Err(why) => found.disputed = Some(why.to_string()),
+        }
     }
     Ok(())
 }

@@ -30,7 +30,11 @@ pub fn make(setting: &Setting, rounds: u32, found: &[Found], diary: &Diary) -> P
     let agreements: Vec<(&str, Compared)> =
         found.iter().filter_map(|f| Some((f.series.client.as_str(), Compared::of(&f.agreements)?))).collect();
     tables.push(agreement_table(&agreements));
-    let failures = agreements.iter().flat_map(|(client, compared)| compared.failures(client)).collect();
+    let disputed = found.iter().filter_map(|f| {
+        let (client, why) = (&f.series.client, f.disputed.as_ref()?);
+        Some(format!("{client} and the capture speak of the same packets: {why}"))
+    });
+    let failures = agreements.iter().flat_map(|(client, compared)| compared.failures(client)).chain(disputed).collect();
     Page {
         suite: if setting.realtime { "accuracy-realtime" } else { "accuracy" },
         intro: intro(setting, rounds, diary),
@@ -146,7 +150,7 @@ mod tests {
 
     fn found(client: Client, rounds: &[[f64; 7]], skipped: Option<&str>) -> Found {
         let series = Series { client: client.name(), rounds: rounds.iter().map(|r| r.to_vec()).collect() };
-        Found { client, series, agreements: Vec::new(), skipped: skipped.map(str::to_owned), load: 1.0 }
+        Found { client, series, agreements: Vec::new(), disputed: None, skipped: skipped.map(str::to_owned), load: 1.0 }
     }
 
     fn sample() -> Vec<Found> {
@@ -182,6 +186,14 @@ mod tests {
         assert!(text.contains("\n- tg uring: skipped: not built yet\n"), "{text}");
         assert!(text.contains("epoll 61.5 µs."), "{text}");
         assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
+    }
+
+    #[test]
+    fn packets_that_one_of_them_misses_are_a_failure() {
+        let mut found = sample();
+        found[0].disputed = Some("400 packets due, 399 sent".into());
+        let page = text(&found);
+        assert!(page.failures.iter().any(|f| f.ends_with("the same packets: 400 packets due, 399 sent")));
     }
 
     #[test]

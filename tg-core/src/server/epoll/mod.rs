@@ -35,7 +35,7 @@ const LONGEST_WAIT: Nanos = Nanos::from_secs(3600);
 
 /// Starts the server's thread.
 pub(super) fn start(sockets: Sockets, config: &Config) -> Result<(Arc<Control>, Thread), ServerError> {
-    let setup = |source| ServerError::Setup { what: "set up epoll", source };
+    let setup = |error| ServerError::Setup { what: "set up epoll", error };
     let poll = Poll::new().map_err(setup)?;
     let waker = Waker::new(poll.registry(), WAKE).map_err(setup)?;
     // A wake that fails could only be one that the thread has still to take note of.

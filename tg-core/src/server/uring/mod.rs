@@ -75,7 +75,7 @@ fn runtime() -> Result<tokio_uring::Runtime, ServerError> {
     probe().map_err(ServerError::RingRefused)?;
     let mut builder = tokio_uring::builder();
     builder.entries(ENTRIES).uring_builder(tokio_uring::uring_builder().setup_cqsize(COMPLETIONS));
-    tokio_uring::Runtime::new(&builder).map_err(|source| ServerError::Setup { what: "start tokio-uring", source })
+    tokio_uring::Runtime::new(&builder).map_err(|error| ServerError::Setup { what: "start tokio-uring", error })
 }
 
 /// Wakes the main task, from this thread or another one.

@@ -1,0 +1,13 @@
+//! What the driver does in named cases, each with its own small story. Nothing here reads a clock: the
+//! driver is worked by hand, or on simulated time.
+
+mod attempts;
+mod closed_loop;
+mod datagrams;
+mod draining;
+mod endings;
+mod hand;
+mod identity;
+mod outages;
+mod sending;
+mod simulated;
