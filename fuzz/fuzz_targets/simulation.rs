@@ -23,7 +23,7 @@ struct World {
 
 fuzz_target!(|world: World| {
     let outcome = simulate::run(&world.plan, world.script.clone(), world.stop_after).expect("the simulation goes on");
-    ledger::check(&world.plan, &outcome);
+    ledger::check(&world.plan, &outcome, world.script.stopped.is_some());
 });
 
 impl<'a> Arbitrary<'a> for World {

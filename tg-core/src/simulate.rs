@@ -23,8 +23,6 @@ pub struct Outcome {
     pub lines: Vec<Line>,
     /// What the peers counted, on their own.
     pub peers: PeerCounts,
-    /// The process stood still for a while: which echoes came in time, the peers cannot tell then.
-    pub stood_still: bool,
 }
 
 /// When the simulated clock starts: not 0, so that times and spans cannot be taken for each other.
@@ -44,7 +42,6 @@ pub fn run(plan: &Plan, script: Script, stop_at: Option<Nanos>) -> io::Result<Ou
     });
     let setup = Setup { plan: Arc::new(plan.clone()), share, destinations: destinations.collect(), origin: START };
     let driver = Driver::new(setup);
-    let stood_still = script.stopped.is_some();
     let engine = Simulated::new(plan.conns, START, driver.payload().clone(), script);
     let place = Place { monotonic: START, ..Place::default() };
     let facts = EngineFacts { name: engine.name().to_owned(), ..EngineFacts::default() };
@@ -55,7 +52,7 @@ pub fn run(plan: &Plan, script: Script, stop_at: Option<Nanos>) -> io::Result<Ou
     let stopped = run.until_finished(stop_at)?;
     let ending = if stopped { Ending::Stopped } else { Ending::Planned };
     run.finish(plan, ending);
-    Ok(Outcome { header, lines: run.around.lines, peers: run.pump.engine.peer_counts(), stood_still })
+    Ok(Outcome { header, lines: run.around.lines, peers: run.pump.engine.peer_counts() })
 }
 
 /// Keeps the lines, and what the resolver is asked.

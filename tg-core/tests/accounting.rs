@@ -94,8 +94,9 @@ fn stop() -> impl Strategy<Value = Option<Nanos>> {
 
 fn run(spec: PlanSpec, script: Script, stop: Option<Nanos>) {
     let plan = Plan::try_from(spec).expect("a valid plan");
+    let stopped = script.stopped.is_some();
     let outcome = simulate::run(&plan, script, stop).expect("the simulation goes on");
-    ledger::check(&plan, &outcome);
+    ledger::check(&plan, &outcome, stopped);
 }
 
 fn cases() -> u32 {

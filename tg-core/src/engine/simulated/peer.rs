@@ -174,7 +174,7 @@ impl Peer {
             None => counts.doubled += 1,
             Some(_) if number == 0 => counts.probed += 1,
             // What comes at its very deadline is seen before the deadline is.
-            Some(sent) if sent + world.script.response_timeout < world.script.acted(at) => counts.late += 1,
+            Some(sent) if sent + world.script.response_timeout < at => counts.late += 1,
             Some(_) => {
                 counts.echoed += 1;
                 counts.reordered += u64::from(number < datagrams.highest);

@@ -109,15 +109,6 @@ impl Script {
 
     /// When the process sees what happens at `at`.
     pub(super) fn seen(&self, at: Nanos) -> Nanos {
-        self.standstill(at).map_or(at, |(_, to)| to)
-    }
-
-    /// The last moment at which the process could have acted before it sees what happens at `at`.
-    pub(super) fn acted(&self, at: Nanos) -> Nanos {
-        self.standstill(at).map_or(at, |(from, _)| from)
-    }
-
-    fn standstill(&self, at: Nanos) -> Option<(Nanos, Nanos)> {
-        self.stopped.filter(|(from, to)| (*from..*to).contains(&at))
+        self.stopped.filter(|(from, to)| (*from..*to).contains(&at)).map_or(at, |(_, to)| to)
     }
 }
