@@ -153,10 +153,15 @@ fn again_and_again(case: Case, behaviour: Behaviour, reason: EndReason) {
     let story = journal.read();
     story.check_lineage();
     let lost = story.lost();
-    assert!(lost.iter().all(|c| c.reason == reason && c.host.as_deref() == Some("pod-1")), "{lost:?}");
-    assert!(lost.iter().all(|c| c.counts.received == 3 && c.counts.lost_in_flight >= 1), "{lost:?}");
+    for c in &lost {
+        assert_eq!((c.reason, c.host.is_some()), (reason, c.counts.received > 0), "{c:?}");
+        // A reset overtakes echoes, a FIN does not. The fourth packet's never comes whole.
+        let echoes = if reason == EndReason::Reset { 0..=3 } else { 3..=3 };
+        assert!(echoes.contains(&c.counts.received) && c.counts.sent > 3, "{c:?}");
+    }
     assert_eq!(report["failed_attempts"]["total"], 0);
-    assert_eq!((&report["lost"], &report["hosts"]["lost"]["pod-1"]), (&json!(lost.len()), &json!(lost.len())));
+    let named = lost.iter().filter(|c| c.host.as_deref() == Some("pod-1")).count();
+    assert_eq!((&report["lost"], &report["hosts"]["lost"]["pod-1"]), (&json!(lost.len()), &json!(named)));
     // One that was under way at the end is no attempt that failed.
     let of = |field: &str| report[field].as_u64().unwrap();
     assert!((of("established")..=of("attempts")).contains(&counts.connections), "{report} {counts:?}");
