@@ -91,8 +91,9 @@ pub fn serve(args: &ServeArgs) -> Result<(), Problem> {
     let name = config.name.clone();
     // Each connection takes a descriptor. Where more cannot be had, the last line will tell.
     let _ = limits::raise_descriptors(u64::MAX);
-    let server = server::start(config).map_err(problem)?;
+    // Not after the start: from its first connection on a server drains.
     signals.prepared();
+    let server = server::start(config).map_err(problem)?;
     announce(&name, &server);
     let stopper = server.stopper();
     let (handle, waiting) = (signals.handle(), std::thread::Builder::new().name("tg-signals".into()));
