@@ -108,9 +108,9 @@ impl Connection {
         self.queue.waiting() + u32::from(matches!(self.sending, Sending::Submitted(_)))
     }
 
-    /// Room taken of [`Outstanding`]: at least [`Connection::in_flight`].
+    /// Room taken of [`Outstanding`]: that of packets in flight, and of datagrams answered behind one.
     pub fn places(&self) -> u32 {
-        self.queue.len() + u32::from(matches!(self.sending, Sending::Submitted(_)))
+        self.queue.len()
     }
 
     /// The last message was not taken whole by the kernel yet.
