@@ -65,7 +65,7 @@ pub struct Connection {
     pub counts: Counts,
     /// Closed loop: the intended time of the packet that waits for an echo.
     pub deferred: Option<Nanos>,
-    /// When the last echo, or part of one, came; its establishment before.
+    /// UDP: when the last echo came; its establishment before.
     pub last_received: Nanos,
     /// What the server calls itself, once known.
     pub host: Option<String>,
