@@ -22,6 +22,7 @@ The names of pod and node are taken from POD_NAME, POD_UID and NODE_NAME.
 A second SIGINT or SIGTERM ends it at once.";
 
 /// Answer traffic: ctraffic's clients and tg's
+#[allow(rustdoc::broken_intra_doc_links, reason = "what is in brackets is an address, shown by --help")]
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ServeArgs {
