@@ -107,8 +107,9 @@ impl Run {
                 self.sample(now);
             }
             let next = wake.at.min(stop_at.unwrap_or(Nanos::MAX)).min(resolver);
+            let schedule_starts = self.zero.is_none() && self.pump.driver.first_attempts_over();
             let until = match next {
-                _ if !self.around.asked.is_empty() || self.pump.driver.is_finished() => now,
+                _ if schedule_starts || !self.around.asked.is_empty() || self.pump.driver.is_finished() => now,
                 // Samples alone would go on for ever.
                 Nanos::MAX if self.pump.engine.is_idle() => Nanos::MAX,
                 next => next.min(next_sample),

@@ -183,7 +183,7 @@ impl<E: Engine> Shard<E> {
     }
 
     fn wait(&mut self, now: Nanos, wake: Wake) -> io::Result<()> {
-        let awaits_zero = self.announced && !self.scheduled;
+        let awaits_zero = !self.scheduled && self.pump.driver.first_attempts_over();
         let awaits_name = self.around.resolver.as_ref().is_some_and(Resolver::waiting);
         let patience = if awaits_zero || awaits_name { HURRY } else { ORDERS_EVERY };
         let until = wake.at.min(self.next_sample).min(now + patience);
