@@ -39,7 +39,8 @@ fn full() -> File {
 const NO_SPACE: &str = "No space left on device";
 
 fn a_full_disk_under_the_journal() {
-    let words = ["error: writing the journal /dev/full: after about", NO_SPACE, "the report is whole all the same", "--output"];
+    let words =
+        ["error: writing the journal /dev/full: after about", NO_SPACE, "the report is whole all the same", "--output"];
     let done = run(&mut tg(&format!("{RUN} --output /dev/full --format json"))).exits(1).tells(&words);
     whole(&done.report());
     assert_eq!(done.stderr.matches(NO_SPACE).count(), 1, "told once: {done}");
@@ -89,10 +90,12 @@ fn with_small_disk(dir: &Journal, script: &str, line: &str) -> Done {
 /// The beginning of the journal fits: what is there is a journal that was cut.
 fn a_disk_that_fills_up() {
     let kept = Journal::new();
-    let script = format!("\"$@\" --output $DISK/run.jsonl; code=$?; cp $DISK/run.jsonl {}; exit $code", kept.path().display());
+    let script =
+        format!("\"$@\" --output $DISK/run.jsonl; code=$?; cp $DISK/run.jsonl {}; exit $code", kept.path().display());
     let line = "run --conns 40 --rate 5 --duration 400ms --format json";
     let done = with_small_disk(&kept, &script, line).exits(1);
-    let done = done.tells(&["error: writing the journal ", "/disk/run.jsonl: after about", NO_SPACE, "whole all the same"]);
+    let done =
+        done.tells(&["error: writing the journal ", "/disk/run.jsonl: after about", NO_SPACE, "whole all the same"]);
     let s = done.report();
     assert_eq!((&s["lasting"], &s["packets"]["intended"]), (&40.into(), &80.into()));
     assert_eq!(kept.path().metadata().unwrap().len(), 16384);

@@ -223,7 +223,9 @@ impl Collected {
     }
 
     fn all(&mut self) -> String {
-        self.thread.take().map(|thread| thread.join().unwrap());
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
         self.text()
     }
 }

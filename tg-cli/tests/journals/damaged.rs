@@ -22,7 +22,9 @@ fn split(journal: &[u8]) -> Vec<Vec<u8>> {
 fn a_line_of_garbage() {
     let [journal, _] = real();
     let files = Files::new();
-    for garbage in [&b"garbage\n"[..], b"\n", b"{}\n", b"{\"v\":1}\n", b"{\"v\":1,\"kind\":\"x\x1b[2J\"}\n", b"\xff\0\n"] {
+    for garbage in
+        [&b"garbage\n"[..], b"\n", b"{}\n", b"{\"v\":1}\n", b"{\"v\":1,\"kind\":\"x\x1b[2J\"}\n", b"\xff\0\n"]
+    {
         let mut lines = split(&journal);
         lines.insert(3, garbage.to_vec());
         let name = files.write("garbage", &lines.concat());
@@ -36,7 +38,10 @@ fn a_line_of_garbage() {
         assert!(text.stdout.lines().all(|l| l.chars().count() <= 80), "{text}");
         let json = run(&mut tg(&format!("report {name} --format json"))).exits(0).json();
         assert_eq!((&json["lasting"], &json["ending"]), (&1.into(), &"planned".into()));
-        assert_eq!((&json["journal"]["complete"], &json["journal"]["unreadable"][0]["line"]), (&false.into(), &4.into()));
+        assert_eq!(
+            (&json["journal"]["complete"], &json["journal"]["unreadable"][0]["line"]),
+            (&false.into(), &4.into())
+        );
     }
 }
 
@@ -104,7 +109,8 @@ fn a_flipped_bit_anywhere() {
         files.write(&at.to_string(), &bytes)
     };
     // Steps that have no divisor in common with 8: each bit has its turn.
-    for (form, step) in [("--format text", 17), ("--format json", 15), ("--format ctraffic", 3), ("--analyze hosts", 5)] {
+    for (form, step) in [("--format text", 17), ("--format json", 15), ("--format ctraffic", 3), ("--analyze hosts", 5)]
+    {
         let names: Vec<String> = (0..journal.len()).step_by(step).map(flipped).collect();
         // Some are no journals any more.
         let done = run(tg(&format!("report {form}")).args(&names)).exits(1);
@@ -179,4 +185,3 @@ fn numbers(journal: &[u8]) -> Vec<std::ops::Range<usize>> {
     assert!(found.len() > 50, "{}", found.len());
     found
 }
-

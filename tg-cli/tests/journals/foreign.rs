@@ -36,7 +36,7 @@ fn not_there_or_a_directory() {
     for (file, words) in [
         (directory, "it is a directory: give a journal, or ctraffic's statistics"),
         ("/nowhere/run.jsonl", "No such file or directory"),
-        ("/dev/tty/run.jsonl", "Not a directory"),
+        (&format!("{TG}/run.jsonl"), "Not a directory"),
     ] {
         run(&mut tg(&format!("report {file}"))).exits(1).prints_nothing().tells(&[&format!("error: {file}: "), words]);
     }
@@ -62,7 +62,9 @@ fn not_readable() {
 
 fn something_else() {
     let files = Files::new();
-    for bytes in [&b"hello\n"[..], b"\n\n\n", b"{}\n", b"[]", b"null", b"{\"v\":1,\"kind\":\"footer\"}\n", b"\x1f\x8b\0"] {
+    for bytes in
+        [&b"hello\n"[..], b"\n\n\n", b"{}\n", b"[]", b"null", b"{\"v\":1,\"kind\":\"footer\"}\n", b"\x1f\x8b\0"]
+    {
         let name = files.write("else", bytes);
         for form in FORMS {
             run(&mut tg(&format!("report {name} {form}"))).exits(1).prints_nothing().tells(&[&name, NEITHER]);
@@ -118,7 +120,8 @@ fn a_run_that_still_goes_on() {
     let running = crate::faults_support::start(&mut tg(&line));
     running.is_watched();
     journal.awaits(1, "sample");
-    let so_far = journal.report("--format json").exits(0).tells(&["cut: the run was killed, or still goes on"]).report();
+    let so_far =
+        journal.report("--format json").exits(0).tells(&["cut: the run was killed, or still goes on"]).report();
     assert_eq!((&so_far["ending"], &so_far["alive_at_cut"]), (&"cut".into(), &2.into()));
     running.signal("TERM");
     let whole = running.end().exits(0).report();

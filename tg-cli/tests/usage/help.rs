@@ -7,7 +7,8 @@ const COMMANDS: [&str; 6] = ["", "run", "serve", "report", "doctor", "completion
 
 pub fn add(suite: &mut Suite) {
     for command in COMMANDS {
-        suite.test(format!("help::{}", if command.is_empty() { "tg-cli" } else { command }), &[], move || help(command));
+        suite
+            .test(format!("help::{}", if command.is_empty() { "tg-cli" } else { command }), &[], move || help(command));
     }
     suite.test("help::version".into(), &[], version);
     suite.test("help::completions".into(), &[], completions);
@@ -51,7 +52,15 @@ fn completions() {
 fn doctor() {
     let done = run(&mut tg("doctor --conns 50")).exits(0);
     fits(&done);
-    done.prints(&["io_uring ", "epoll ", "open files ", "132 are needed for 50", "clock ", "waking up ", "--realtime "]);
+    done.prints(&[
+        "io_uring ",
+        "epoll ",
+        "open files ",
+        "132 are needed for 50",
+        "clock ",
+        "waking up ",
+        "--realtime ",
+    ]);
     let json = run(&mut tg("doctor --conns 50 --format json")).exits(0).json();
     assert_eq!(json["descriptors"]["needed"], 132);
     assert!(json["uring_refused"].is_null() == (json["engine"] == "uring"), "{json}");

@@ -105,7 +105,8 @@ fn realtime_refused() {
 
 fn realtime_granted() {
     let journal = Journal::new();
-    let line = format!("run --conns 2 --threads 2 --until-signal --realtime --monitor --format json {}", journal.option());
+    let line =
+        format!("run --conns 2 --threads 2 --until-signal --realtime --monitor --format json {}", journal.option());
     let running = start(&mut tg(&line));
     running.is_watched();
     journal.awaits(2, "identified");

@@ -48,7 +48,9 @@ impl Capability {
             Capability::Tmpfs => failure("unshare -m mount -t tmpfs -o size=16k none /mnt"),
             Capability::Realtime => tg_core::doctor::realtime().err().map(|e| e.to_string()),
             Capability::Root => failure("setpriv --reuid=65534 --clear-groups true"),
-            Capability::Devfull => std::fs::OpenOptions::new().write(true).open("/dev/full").err().map(|e| e.to_string()),
+            Capability::Devfull => {
+                std::fs::OpenOptions::new().write(true).open("/dev/full").err().map(|e| e.to_string())
+            }
         }
     }
 }
@@ -69,9 +71,17 @@ fn failure(command: &str) -> Option<String> {
 pub struct Suite {
     trials: Vec<Trial>,
     known: Vec<(Capability, Option<String>)>,
+    /// How many run at once; `None`: one a processor.
+    at_once: Option<usize>,
 }
 
 impl Suite {
+    /// For tests that wait more than they work: so many of them run at once.
+    #[allow(dead_code, reason = "each test binary needs some of it")]
+    pub fn waiting(at_once: usize) -> Suite {
+        Suite { at_once: Some(at_once), ..Suite::default() }
+    }
+
     /// Adds a test that can run where every one of `needs` is there.
     pub fn test(&mut self, name: String, needs: &[Capability], body: impl FnOnce() + Send + 'static) {
         let missing = needs.iter().find_map(|need| self.missing(*need));
@@ -105,6 +115,7 @@ impl Suite {
         // `--ignored` would pass what could not be run.
         arguments.ignored = false;
         arguments.include_ignored = false;
+        arguments.test_threads = arguments.test_threads.or(self.at_once);
         libtest_mimic::run(&arguments, self.trials).exit_code()
     }
 }
