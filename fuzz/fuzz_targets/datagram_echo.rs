@@ -72,6 +72,7 @@ fuzz_target!(|input: Input| {
         if !trial.step(step, depth) {
             break;
         }
+        assert_eq!(trial.connection.in_flight() as usize, trial.out());
     }
     trial.end();
 });
@@ -94,7 +95,7 @@ impl Trial {
     fn step(&mut self, step: &Step, depth: u32) -> bool {
         match step {
             Step::Send { taken } => {
-                if self.connection.in_flight() < depth {
+                if self.connection.places() < depth {
                     self.send(*taken);
                 }
                 true
@@ -175,8 +176,12 @@ impl Trial {
         self.expired += expired;
     }
 
+    fn out(&self) -> usize {
+        self.states.iter().filter(|s| matches!(s, State::Out { .. })).count()
+    }
+
     fn end(&mut self) {
-        let out = self.states.iter().filter(|s| matches!(s, State::Out { .. })).count();
+        let out = self.out();
         let (connection, mut shared) = self.shared();
         let mut given_up = 0;
         while connection.oldest(&shared).is_some() {

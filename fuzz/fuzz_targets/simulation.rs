@@ -10,7 +10,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use std::time::Duration;
 use tg_core::engine::simulated::{Behaviour, Script};
-use tg_core::simulate;
+use tg_core::simulate::{self, START};
 use tg_model::plan::{Backoff, Mode, Plan, PlanSpec, Rate, Resolve, Target, Transport};
 use tg_model::time::Nanos;
 
@@ -23,7 +23,7 @@ struct World {
 
 fuzz_target!(|world: World| {
     let outcome = simulate::run(&world.plan, world.script.clone(), world.stop_after).expect("the simulation goes on");
-    ledger::check(&world.plan, &outcome);
+    ledger::check(&world.plan, &outcome, world.script.stopped.is_some());
 });
 
 impl<'a> Arbitrary<'a> for World {
@@ -68,10 +68,13 @@ fn spec(u: &mut Unstructured<'_>) -> Result<PlanSpec> {
 }
 
 fn script(u: &mut Unstructured<'_>, response_timeout: Nanos) -> Result<Script> {
+    let from = START + Nanos(u.int_in_range(0..=4_000_000_000)?);
+    let stopped = Some((from, from + Nanos(u.int_in_range(0..=3_500_000_000)?))).filter(|(from, to)| from < to);
     let behaviours = (0..u.int_in_range(1..=5)?).map(|_| behaviour(u)).collect::<Result<_>>()?;
     Ok(Script {
         behaviours,
-        delay_max: Nanos(u.int_in_range(1_000..=400_000_000)?),
+        // Not less: an unlimited rate makes a packet of each delay.
+        delay_max: Nanos(u.int_in_range(1_000_000..=400_000_000)?),
         split: u.arbitrary()?,
         short_sends: u.int_in_range(0..=30)?,
         full_buffers: u.int_in_range(0..=30)?,
@@ -79,6 +82,9 @@ fn script(u: &mut Unstructured<'_>, response_timeout: Nanos) -> Result<Script> {
         doubled: u.int_in_range(0..=40)?,
         moved: u.int_in_range(0..=30)?,
         slow: Nanos(u.int_in_range(0..=3_000_000_000)?),
+        refused_sends: u.int_in_range(0..=20)?,
+        unresolved: u.int_in_range(0..=50)?,
+        stopped,
         response_timeout,
         ..Script::always(u.arbitrary()?, Behaviour::Echo)
     })

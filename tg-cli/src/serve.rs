@@ -22,6 +22,7 @@ The names of pod and node are taken from POD_NAME, POD_UID and NODE_NAME.
 A second SIGINT or SIGTERM ends it at once.";
 
 /// Answer traffic: ctraffic's clients and tg's
+#[allow(rustdoc::broken_intra_doc_links, reason = "what is in brackets is an address, shown by --help")]
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ServeArgs {
@@ -91,8 +92,9 @@ pub fn serve(args: &ServeArgs) -> Result<(), Problem> {
     let name = config.name.clone();
     // Each connection takes a descriptor. Where more cannot be had, the last line will tell.
     let _ = limits::raise_descriptors(u64::MAX);
-    let server = server::start(config).map_err(problem)?;
+    // Not after the start: from its first connection on a server drains.
     signals.prepared();
+    let server = server::start(config).map_err(problem)?;
     announce(&name, &server);
     let stopper = server.stopper();
     let (handle, waiting) = (signals.handle(), std::thread::Builder::new().name("tg-signals".into()));

@@ -1,6 +1,7 @@
 //! Streams a run's live figures: `cargo run -p tg-core --example live`.
 //!
 //! An embedded server, 80 connections at 5 packets/s for 5 seconds, a line each half second.
+#![allow(clippy::disallowed_methods)]
 
 use std::time::Duration;
 use tg_core::model::plan::{Plan, PlanSpec};

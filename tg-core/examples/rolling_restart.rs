@@ -1,5 +1,6 @@
 //! What a project's own test would have: servers are restarted one by one under traffic, and what that
 //! lost is asserted. `cargo run -p tg-core --example rolling_restart`.
+#![allow(clippy::disallowed_methods)]
 
 use std::time::Duration;
 use tg_core::model::plan::{Plan, PlanSpec, Rate};

@@ -12,7 +12,8 @@ use tg_model::plan::EngineChoice;
 /// # Errors
 /// Why not, in words.
 pub fn probe_uring() -> Result<(), String> {
-    uring::probe().map_err(|e| e.to_string())
+    let outcome = thread::apart(uring::probe).map_err(|e| e.to_string())?;
+    outcome.map_err(|e| e.to_string())
 }
 
 /// Soft and hard limit on open files.
@@ -33,7 +34,7 @@ pub fn clock_source() -> String {
 /// # Errors
 /// That engine cannot be had.
 pub fn wake_up_error(choice: EngineChoice) -> io::Result<(&'static str, WakeUp)> {
-    on_a_thread(move || {
+    thread::apart(move || {
         thread::set_timer_slack_1ns();
         let payload: Arc<[u8]> = vec![0; 64].into();
         if choice != EngineChoice::Epoll {
@@ -46,7 +47,7 @@ pub fn wake_up_error(choice: EngineChoice) -> io::Result<(&'static str, WakeUp)>
         }
         let mut engine = epoll::Epoll::new(1, payload)?;
         Ok((engine.name(), crate::run::measure_wake_up(&mut engine)?))
-    })
+    })?
 }
 
 /// Whether `--realtime` would be allowed.
@@ -54,10 +55,5 @@ pub fn wake_up_error(choice: EngineChoice) -> io::Result<(&'static str, WakeUp)>
 /// # Errors
 /// Why not.
 pub fn realtime() -> io::Result<()> {
-    on_a_thread(thread::set_realtime)
-}
-
-/// Runs on a thread of its own, whose scheduling may be changed.
-fn on_a_thread<T: Send>(body: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-    std::thread::scope(|scope| scope.spawn(body).join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked"))))
+    thread::apart(thread::set_realtime)?
 }

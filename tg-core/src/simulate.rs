@@ -8,7 +8,7 @@ use crate::pump::{Pump, Surroundings};
 use crate::record::{self, EngineFacts, Place, State};
 use crate::schedule::Share;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tg_model::journal::{Ending, Event, Header, Line, RunEvent};
 use tg_model::plan::{Host, Plan};
@@ -26,11 +26,11 @@ pub struct Outcome {
 }
 
 /// When the simulated clock starts: not 0, so that times and spans cannot be taken for each other.
-const START: Nanos = Nanos::from_secs(1000);
+pub const START: Nanos = Nanos::from_secs(1000);
 const SECOND: Nanos = Nanos::from_secs(1);
 
-/// Runs `plan` against peers that follow `script`. Names resolve to 127.0.0.1. Without a duration it
-/// runs for ten seconds. `stop_at`: stops in good order so long after the start.
+/// Runs `plan` against peers that follow `script`. Names resolve to 127.0.0.1, where they do. Without a
+/// duration it runs for ten seconds. `stop_at`: stops in good order so long after the start.
 ///
 /// # Errors
 /// The simulation came to a halt: the driver waits for something that will never happen.
@@ -55,11 +55,13 @@ pub fn run(plan: &Plan, script: Script, stop_at: Option<Nanos>) -> io::Result<Ou
     Ok(Outcome { header, lines: run.around.lines, peers: run.pump.engine.peer_counts() })
 }
 
-/// Keeps the lines; names resolve at once, in the next turn.
+/// Keeps the lines, and what the resolver is asked.
 #[derive(Default)]
 struct Around {
     lines: Vec<Line>,
     asked: Vec<Token>,
+    /// What it will say, and when.
+    answers: Vec<(Nanos, Token, Result<SocketAddr, String>)>,
 }
 
 impl Surroundings for Around {
@@ -91,26 +93,43 @@ impl Run {
                 self.pump.driver.stop(now);
                 stopped |= stop_at.take().is_some();
             }
-            for token in std::mem::take(&mut self.around.asked) {
-                let address = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 5003);
-                self.pump.driver.resolved(token, Ok(address), now);
-            }
+            let resolver = self.resolve(now);
             if self.zero.is_none() && self.pump.driver.first_attempts_over() {
                 self.zero = Some(now);
                 self.pump.driver.start_schedule(now, now);
                 let event = RunEvent::ScheduleStart { zero_ns: now.since(START).0 };
                 self.around.record(Line::Event(Event { at_ns: now.since(START).0, event }));
             }
+            self.pump.carry_out(now, &mut self.around);
             let (now, wake) = self.pump.turn(&mut self.around)?;
             let next_sample = self.sampled + SECOND;
             if now >= next_sample {
                 self.sample(now);
             }
-            let next = wake.at.min(stop_at.unwrap_or(Nanos::MAX)).min(next_sample);
-            let until = if self.around.asked.is_empty() { next } else { now };
+            let next = wake.at.min(stop_at.unwrap_or(Nanos::MAX)).min(resolver);
+            let until = match next {
+                _ if !self.around.asked.is_empty() || self.pump.driver.is_finished() => now,
+                // Samples alone would go on for ever.
+                Nanos::MAX if self.pump.engine.is_idle() => Nanos::MAX,
+                next => next.min(next_sample),
+            };
             self.pump.wait(until, Nanos::ZERO, &mut self.around)?;
         }
         Ok(stopped)
+    }
+
+    /// Asks the resolver and hands out what it says by `now`. Gives when it says more.
+    fn resolve(&mut self, now: Nanos) -> Nanos {
+        for token in std::mem::take(&mut self.around.asked) {
+            let (at, answer) = self.pump.engine.resolve();
+            self.around.answers.push((at, token, answer));
+        }
+        let (over, later) = std::mem::take(&mut self.around.answers).into_iter().partition(|(at, ..)| *at <= now);
+        self.around.answers = later;
+        for (_, token, answer) in Vec::from_iter(over) {
+            self.pump.driver.resolved(token, answer, now);
+        }
+        self.around.answers.iter().map(|(at, ..)| *at).min().unwrap_or(Nanos::MAX)
     }
 
     fn state(&self) -> State {
@@ -127,6 +146,8 @@ impl Run {
 
     fn finish(&mut self, plan: &Plan, ending: Ending) {
         let now = self.pump.engine.now();
+        // What was asked for in the last turn is counted, too.
+        self.resolve(now);
         self.sample(now);
         self.around.lines.extend(self.pump.driver.slot_totals().map(Line::Slot));
         let zero_ns = self.zero.map(|z| z.since(START).0);

@@ -1,5 +1,6 @@
 //! The accounting holds for each connection, each slot and the run, and agrees with what the peers
 //! counted on their own, whatever goes wrong at whatever point. On simulated time.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 #[path = "support/ledger.rs"]
 mod ledger;
@@ -7,7 +8,7 @@ mod ledger;
 use proptest::prelude::*;
 use std::time::Duration;
 use tg_core::engine::simulated::{Behaviour, Script};
-use tg_core::simulate;
+use tg_core::simulate::{self, START};
 use tg_model::plan::{Backoff, Mode, Plan, PlanSpec, Rate, Target, Transport};
 use tg_model::time::Nanos;
 
@@ -33,34 +34,44 @@ fn behaviour() -> impl Strategy<Value = Behaviour> {
 }
 
 fn script() -> impl Strategy<Value = Script> {
-    let faults = (0u64..30, 0u64..30, 0u64..40, 0u64..40, 0u64..30);
-    (
-        any::<u64>(),
-        prop::collection::vec(behaviour(), 1..6),
-        1_000u64..400_000_000,
-        any::<bool>(),
-        faults,
-        0u64..3_000_000_000,
-    )
-        .prop_map(|(seed, behaviours, delay, split, (short, full, lost, doubled, moved), slow)| Script {
+    let kernel = (0u64..30, 0u64..30, prop_oneof![2 => Just(0), 1 => 0u64..20], 0u64..50);
+    let datagrams = (0u64..40, 0u64..40, 0u64..30, 0u64..3_000_000_000);
+    let stopped = prop::option::weighted(0.3, (0u64..4_000_000_000, 0u64..3_500_000_000));
+    let streams = (1_000u64..400_000_000, any::<bool>());
+    (any::<u64>(), prop::collection::vec(behaviour(), 1..6), streams, kernel, datagrams, stopped).prop_map(
+        |(
+            seed,
             behaviours,
-            delay_max: Nanos(delay),
-            split,
-            short_sends: short,
-            full_buffers: full,
-            lost,
-            doubled,
-            moved,
-            slow: Nanos(slow),
-            ..Script::always(seed, Behaviour::Echo)
-        })
+            (delay, split),
+            (short, full, refused, unresolved),
+            (lost, doubled, moved, slow),
+            stopped,
+        )| {
+            Script {
+                behaviours,
+                delay_max: Nanos(delay),
+                split,
+                short_sends: short,
+                full_buffers: full,
+                refused_sends: refused,
+                unresolved,
+                lost,
+                doubled,
+                moved,
+                slow: Nanos(slow),
+                stopped: stopped.map(|(from, span)| (START + Nanos(from), START + Nanos(from + span))),
+                ..Script::always(seed, Behaviour::Echo)
+            }
+        },
+    )
 }
 
 fn plan(transport: Transport) -> impl Strategy<Value = PlanSpec> {
     let numbers = (1u32..12, 520u32..3000, 1u32..9, 1u64..5_000);
     let rate = prop_oneof![4 => (0.5f64..40.0).prop_map(Rate::PerConnection), 1 => Just(Rate::Unlimited)];
-    (numbers, rate, any::<[bool; 3]>()).prop_map(
-        move |((conns, size, in_flight, ms), rate, [closed, reconnect, ramp])| PlanSpec {
+    let target = prop_oneof![3 => Just("192.0.2.1:5003"), 1 => Just("pod.test:5003")];
+    (numbers, rate, any::<[bool; 3]>(), target).prop_map(
+        move |((conns, size, in_flight, ms), rate, [closed, reconnect, ramp], target)| PlanSpec {
             transport,
             conns,
             size,
@@ -71,15 +82,21 @@ fn plan(transport: Transport) -> impl Strategy<Value = PlanSpec> {
             reconnect,
             ramp: Duration::from_millis(if ramp { 300 } else { 0 }),
             backoff: Backoff { min: Duration::from_millis(50), max: Duration::from_millis(400) },
-            ..PlanSpec::new(["192.0.2.1:5003".parse::<Target>().unwrap()])
+            ..PlanSpec::new([target.parse::<Target>().unwrap()])
         },
     )
 }
 
-fn run(spec: PlanSpec, script: Script) {
+/// After which span somebody stops the run, if anybody does.
+fn stop() -> impl Strategy<Value = Option<Nanos>> {
+    prop::option::weighted(0.2, (0u64..5_000_000_000).prop_map(Nanos))
+}
+
+fn run(spec: PlanSpec, script: Script, stop: Option<Nanos>) {
     let plan = Plan::try_from(spec).expect("a valid plan");
-    let outcome = simulate::run(&plan, script, None).expect("the simulation goes on");
-    ledger::check(&plan, &outcome);
+    let stopped = script.stopped.is_some();
+    let outcome = simulate::run(&plan, script, stop).expect("the simulation goes on");
+    ledger::check(&plan, &outcome, stopped);
 }
 
 fn cases() -> u32 {
@@ -90,13 +107,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
-    fn streams_are_accounted_for(spec in plan(Transport::Tcp), script in script()) {
-        run(spec, script);
+    fn streams_are_accounted_for(spec in plan(Transport::Tcp), script in script(), stop in stop()) {
+        run(spec, script, stop);
     }
 
     #[test]
-    fn datagrams_are_accounted_for(spec in plan(Transport::Udp), script in script()) {
-        run(spec, script);
+    fn datagrams_are_accounted_for(spec in plan(Transport::Udp), script in script(), stop in stop()) {
+        run(spec, script, stop);
     }
 
     #[test]

@@ -37,8 +37,23 @@ pub struct TcpInfo {
 
 impl TcpInfo {
     /// Payload bytes that were sent and not acknowledged. (`tcpi_unacked` is 0 already after a reset:
-    /// `tcp_write_queue_purge` in net/ipv4/tcp.c clears it.)
+    /// `tcp_write_queue_purge` in net/ipv4/tcp.c clears it. `bytes_acked` counts the connecting side's SYN
+    /// as one byte: `tcp_snd_una_update` in net/ipv4/tcp_input.c.)
     pub fn unacknowledged(&self) -> u64 {
-        self.bytes_sent.saturating_sub(self.bytes_retrans).saturating_sub(self.bytes_acked)
+        self.bytes_sent.saturating_sub(self.bytes_retrans).saturating_sub(self.bytes_acked.saturating_sub(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_syn_is_no_payload() {
+        // As read from a 6.18 kernel: seven packets of 1024 bytes, all acknowledged; then the last of them not.
+        let all = TcpInfo { bytes_sent: 7168, bytes_acked: 7169, ..TcpInfo::default() };
+        assert_eq!(all.unacknowledged(), 0);
+        assert_eq!(TcpInfo { bytes_acked: 6145, ..all }.unacknowledged(), 1024);
+        assert_eq!(TcpInfo { bytes_acked: 6145, bytes_sent: 8192, bytes_retrans: 1024, ..all }.unacknowledged(), 1024);
     }
 }

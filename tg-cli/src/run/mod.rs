@@ -31,8 +31,10 @@ pub fn run(args: &RunArgs) -> Result<(), Problem> {
     let command = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
     let other_descriptors = if server.is_some() { embedded::descriptors(&plan) } else { 0 };
     let options = Options { command, journal: args.output.clone(), other_descriptors };
-    let handle = core::start(plan, options).map_err(start_problem)?;
+    let prepared = core::prepare(plan, options).map_err(start_problem)?;
+    // Not after the start: from its first attempt on a run is ended in good order.
     signals.prepared();
+    let handle = prepared.start().map_err(start_problem)?;
     if let Some(note) = &handle.header().engine_note {
         output::stderr(&format!("note: engine {}: {note}", handle.header().engine));
     }

@@ -57,7 +57,7 @@ fn prefix(address: IpAddr, length: &str, count: u32) -> Result<Vec<Source>, Stri
 }
 
 /// The sources of a file; every line is looked at, the first `count` sources are kept.
-fn lines(input: impl BufRead, count: u32) -> Result<Vec<Source>, String> {
+pub(super) fn lines(input: impl BufRead, count: u32) -> Result<Vec<Source>, String> {
     let mut sources = Vec::new();
     let mut any = false;
     let mut input = input.take(FILE_MAX + 1);

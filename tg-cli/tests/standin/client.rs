@@ -92,9 +92,18 @@ impl Client {
 
     /// Waits until so many established connections are lost.
     pub fn wait_until_lost(&self, connections: u64) {
-        let state = self.shared.state.lock().unwrap();
-        let (state, timeout) = self.shared.changed.wait_timeout_while(state, STUCK, |s| s.lost < connections).unwrap();
-        assert!(!timeout.timed_out(), "the client waited in vain: {} lost", state.lost);
+        self.shared.wait_until(|s| s.lost >= connections);
+    }
+
+    /// Waits until so many connections have had their first echo.
+    pub fn wait_until_answered(&self, connections: u64) {
+        self.shared.wait_until(|s| s.answered >= connections);
+    }
+
+    /// Waits until so many more echoes have come back.
+    pub fn wait_for_echoes(&self, more: u64) {
+        let before = self.shared.state.lock().unwrap().echoes;
+        self.shared.wait_until(|s| s.echoes >= before + more);
     }
 
     /// Waits until each slot has sent its packets, or lost its connection.
@@ -126,12 +135,20 @@ struct Shared {
 struct State {
     stop: bool,
     lost: u64,
+    answered: u64,
+    echoes: u64,
 }
 
 impl Shared {
     fn change(&self, how: impl FnOnce(&mut State)) {
         how(&mut self.state.lock().unwrap());
         self.changed.notify_all();
+    }
+
+    fn wait_until(&self, reached: impl Fn(&State) -> bool) {
+        let state = self.state.lock().unwrap();
+        let (state, timeout) = self.changed.wait_timeout_while(state, STUCK, |s| !reached(s)).unwrap();
+        assert!(!timeout.timed_out(), "the client waited in vain: {state:?}");
     }
 
     /// Waits that long, or until the client is to stop; whether it is.
@@ -202,6 +219,10 @@ fn converse(
             let echo = link.receive(packet.len(), deadline)?;
             let host = check_echo(packet, &echo, link.is_named(first + i as u64))?;
             to.received += 1;
+            shared.change(|state| {
+                state.echoes += 1;
+                state.answered += u64::from(to.received == 1);
+            });
             if let (1, Some(host)) = (to.received, host) {
                 to.host = host;
             }

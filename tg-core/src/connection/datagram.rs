@@ -72,10 +72,9 @@ impl Connection {
             return if self.datagrams.take_late(number) { Echo::Late } else { Echo::Duplicate };
         }
         let nth = (number - self.received) as u32;
-        let Some(packet) = shared.outstanding.get(shared.slot, &self.queue, nth).filter(|p| !p.is_answered()) else {
+        let Some(packet) = shared.outstanding.answer(shared.slot, &mut self.queue, nth) else {
             return Echo::Duplicate;
         };
-        shared.outstanding.answer(shared.slot, &self.queue, nth);
         self.drop_answered(shared);
         if number < self.datagrams.highest {
             return Echo::Reordered(packet);

@@ -28,10 +28,16 @@ impl Packet {
 pub struct Queue {
     head: u32,
     len: u32,
+    answered: u32,
 }
 
 impl Queue {
-    /// Packets in it, answered datagrams in the middle included.
+    /// Packets in it whose echoes are out.
+    pub fn waiting(&self) -> u32 {
+        self.len - self.answered
+    }
+
+    /// Places taken: answered datagrams in the middle keep theirs.
     pub fn len(&self) -> u32 {
         self.len
     }
@@ -88,17 +94,19 @@ impl Outstanding {
         let packet = self.front(slot, queue)?;
         queue.head = (queue.head + 1) % self.depth;
         queue.len -= 1;
+        queue.answered -= u32::from(packet.is_answered());
         if queue.len == 0 {
             queue.head = 0;
         }
         Some(packet)
     }
 
-    /// Marks the packet `nth` after the oldest as answered; gives it as it was.
-    pub fn answer(&mut self, slot: u32, queue: &Queue, nth: u32) -> Option<Packet> {
-        let packet = self.get(slot, queue, nth)?;
+    /// Marks the packet `nth` after the oldest as answered; gives it as it was. `None` where it was already.
+    pub fn answer(&mut self, slot: u32, queue: &mut Queue, nth: u32) -> Option<Packet> {
+        let packet = self.get(slot, queue, nth).filter(|p| !p.is_answered())?;
         let at = self.index(slot, queue, nth);
         self.cells[at].sent = Packet::ANSWERED;
+        queue.answered += 1;
         Some(packet)
     }
 }

@@ -60,6 +60,9 @@ impl Driver {
 
     pub(super) fn connected(&mut self, slot: u32, local: SocketAddr, at: Nanos) {
         let State::Connecting(attempt) = &mut self.slots[slot as usize].state else { return };
+        if (local.ip(), local.port()) == (attempt.remote.ip(), attempt.remote.port()) {
+            return self.connected_to_itself(slot, at);
+        }
         if self.plan.transport == Transport::Udp {
             attempt.probing = Some(local);
             let token = self.slots[slot as usize].token;
@@ -67,6 +70,15 @@ impl Driver {
         }
         let attempt = *attempt;
         self.establish(slot, attempt, local, (at, None));
+    }
+
+    /// Where a server is down, the kernel may choose its port for an attempt's own end, which then finds
+    /// itself: its echoes would be right for ever, and keep the port from the server that comes back.
+    fn connected_to_itself(&mut self, slot: u32, at: Nanos) {
+        let token = self.slots[slot as usize].token;
+        self.op(Op::Close(token, Closing::Reset));
+        let detail = "the socket was connected to itself: nobody listens there".to_owned();
+        self.fail_attempt(slot, AttemptFailure::Refused, (None, Some(detail)), at);
     }
 
     /// A datagram came while the slot's probe was out.
@@ -117,10 +129,11 @@ impl Driver {
         if probe.is_some() {
             self.record_identity(slot, at);
         }
-        match self.phase {
-            Phase::Running { end } if self.is_unlimited() && at < end => self.send_unlimited(slot, at),
-            Phase::Running { .. } | Phase::Starting => {}
-            Phase::Draining | Phase::Finished => self.complete_if_quiet(slot, at),
+        if let Phase::Running { end } = self.phase
+            && self.is_unlimited()
+            && at < end
+        {
+            self.send_unlimited(slot, at);
         }
     }
 

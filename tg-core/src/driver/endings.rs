@@ -34,7 +34,7 @@ impl Driver {
         self.closing.push_back((token, closed));
         self.op(Op::Close(token, Closing::Orderly));
         if !reason.is_lost() {
-            return;
+            return self.finish_if_quiet();
         }
         self.tally(slot, |t| t.lost += 1);
         let s = &mut self.slots[slot as usize];
@@ -127,7 +127,6 @@ impl Driver {
         for slot in 0..self.share.len() {
             self.end_connection(slot, EndReason::Completed, None, None, now);
         }
-        self.finish_if_quiet();
     }
 
     /// The slot will make no attempt any more; one under way is given up.
@@ -160,11 +159,10 @@ impl Driver {
         let Some(connection) = self.slots[slot as usize].connection() else { return };
         if connection.in_flight() == 0 && !connection.is_sending() {
             self.end_connection(slot, EndReason::Completed, None, None, now);
-            self.finish_if_quiet();
         }
     }
 
-    pub(super) fn finish_if_quiet(&mut self) {
+    fn finish_if_quiet(&mut self) {
         if self.phase == Phase::Draining && self.active == 0 && self.connecting == 0 {
             self.phase = Phase::Finished;
         }

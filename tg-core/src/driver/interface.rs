@@ -34,7 +34,7 @@ pub struct Setup {
 pub enum Command {
     /// By the engine.
     Engine(Op),
-    /// Resolve a name; [`Driver::resolved`] takes the outcome.
+    /// Resolve a name; [`Driver::resolved`](super::Driver::resolved) takes the outcome.
     Resolve {
         /// The attempt that waits for it.
         token: Token,

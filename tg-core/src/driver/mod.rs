@@ -58,6 +58,8 @@ pub struct Driver {
     origin: Nanos,
     payload: Payload,
     outstanding: Outstanding,
+    /// Its room for each connection.
+    places: u32,
     slots: Vec<Slot>,
     timers: Timers,
     schedule: Option<Schedule>,
@@ -89,7 +91,8 @@ impl Driver {
         (0..share.len()).for_each(|local| timers.arm(local, turn(local)));
         Driver {
             payload: Payload::new(plan.size, datagram, plan.seed),
-            outstanding: Outstanding::new(share.len(), plan.in_flight),
+            outstanding: Outstanding::new(share.len(), plan.places()),
+            places: plan.places(),
             timers,
             schedule: None,
             phase: Phase::Starting,

@@ -33,7 +33,7 @@ impl Driver {
     fn packet_due(&mut self, due: Due, is_late: bool) {
         let slot = due.slot;
         self.count(slot, Counts::count_intended);
-        let limit = self.plan.in_flight;
+        let (limit, places) = (self.plan.in_flight, self.places);
         let closed_loop = self.is_closed_loop();
         let Some(connection) = self.slots[slot as usize].connection() else {
             return self.drop_packet(slot, DropReason::NoConnection);
@@ -49,7 +49,7 @@ impl Driver {
         }
         if is_late {
             self.drop_packet(slot, DropReason::Late);
-        } else if connection.in_flight() >= limit {
+        } else if connection.in_flight() >= limit || connection.places() >= places {
             self.drop_packet(slot, DropReason::InFlightLimit);
         } else if connection.is_sending() {
             self.drop_packet(slot, DropReason::BufferFull);
@@ -127,6 +127,10 @@ impl Driver {
     pub(super) fn sent_rest(&mut self, slot: u32, at: Nanos) {
         let Some(connection) = self.slots[slot as usize].connection() else { return };
         connection.sent_rest();
+        if self.is_closed_loop() {
+            // Its echo may have come before the engine said so.
+            self.send_after_echo(slot, at);
+        }
         self.complete_if_quiet(slot, at);
     }
 
@@ -189,15 +193,14 @@ impl Driver {
         if overdue > now {
             return self.timers.arm(slot, overdue);
         }
-        if self.phase == Phase::Draining {
+        let draining = self.phase == Phase::Draining;
+        match transport {
             // It was alive at the plan's end, and its echoes have been waited for long enough.
-            self.end_connection(slot, EndReason::Completed, None, None, now);
-            return self.finish_if_quiet();
+            Transport::Tcp if draining => return self.end_connection(slot, EndReason::Completed, None, None, now),
+            Transport::Udp if draining || connection.last_received + timeout > now => {}
+            _ => return self.end_connection(slot, EndReason::ResponseTimeout, None, None, now),
         }
-        if transport == Transport::Tcp || connection.last_received + timeout <= now {
-            return self.end_connection(slot, EndReason::ResponseTimeout, None, None, now);
-        }
-        // A datagram was lost while others came.
+        // Datagrams were lost while others came, or may still come.
         let limit = now - timeout;
         let mut expired = 0;
         while connection.expire_oldest(&mut shared, limit) {

@@ -42,7 +42,7 @@ use recorder::Recorder;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use tg_model::journal::{Event, Header, Line};
+use tg_model::journal::{Event, Header, Line, RunEvent};
 use tg_model::plan::Plan;
 use tg_model::summary::Summary;
 
@@ -77,28 +77,62 @@ pub struct RunHandle {
     recorder: Option<JoinHandle<Result<Outcome, RunError>>>,
 }
 
-/// Starts a run: returns once its engines stand, before the first attempt.
+/// A run whose engines stand and whose names are resolved, before its first attempt. Dropping it ends it.
+#[derive(Debug)]
+pub struct Prepared {
+    plan: Arc<Plan>,
+    command: Vec<String>,
+    engine: select::Choice,
+    note: Option<String>,
+    live: Arc<Live>,
+    orders: Arc<Orders>,
+    crew: Crew,
+    journal: JournalFile,
+    resolved: Vec<RunEvent>,
+}
+
+/// Does what can fail, and what may take long, before a run's first attempt.
 ///
 /// # Errors
 /// The plan cannot be carried out here; [`StartError::is_usage`] tells whether the plan is to blame.
-pub fn start(plan: Plan, options: Options) -> Result<RunHandle, StartError> {
-    let prepared = prepare::prepare(&plan, options.other_descriptors)?;
+pub fn prepare(plan: Plan, options: Options) -> Result<Prepared, StartError> {
+    let prepare::Prepared { destinations, resolved } = prepare::prepare(&plan, options.other_descriptors)?;
     let (engine, note) = select::select(plan.engine)?;
     let plan = Arc::new(plan);
     let live = Arc::new(Live::new(plan.threads as usize));
     let orders = Arc::new(Orders::new(plan.threads));
-    let setup = ShardSetup { plan: plan.clone(), engine, destinations: prepared.destinations };
+    let setup = ShardSetup { plan: plan.clone(), engine, destinations };
     let crew = Crew::start(&setup, &live, &orders)?;
     let journal = JournalFile::create(options.journal.as_deref())?;
-    let (monotonic, realtime) = clock::both();
-    let place = Place { machine: host::name(), kernel: host::kernel(), boot_id: host::boot_id(), monotonic, realtime };
-    let facts = EngineFacts { name: engine.name().to_owned(), note, spin: crew.spin };
-    let header = record::header(&plan, options.command, facts, place);
-    let resolved = prepared.resolved.into_iter().map(|event| Line::Event(Event { at_ns: 0, event })).collect();
-    let recorder = Recorder::new(journal, header.clone(), crew, live.clone(), orders.clone());
-    let recorder = std::thread::Builder::new().name("tg-recorder".into()).spawn(move || recorder.run(resolved));
-    let recorder = Some(recorder.map_err(StartError::Thread)?);
-    Ok(RunHandle { header, live, orders, recorder })
+    Ok(Prepared { plan, command: options.command, engine, note, live, orders, crew, journal, resolved })
+}
+
+/// [`prepare`] and [`Prepared::start`] in one.
+///
+/// # Errors
+/// Those of either.
+pub fn start(plan: Plan, options: Options) -> Result<RunHandle, StartError> {
+    prepare(plan, options)?.start()
+}
+
+impl Prepared {
+    /// Starts the run. Does not wait for the first attempts.
+    ///
+    /// # Errors
+    /// The recorder's thread cannot be had.
+    pub fn start(self) -> Result<RunHandle, StartError> {
+        let Prepared { plan, command, engine, note, live, orders, crew, journal, resolved } = self;
+        let (monotonic, realtime) = clock::both();
+        let (machine, kernel, boot_id) = (host::name(), host::kernel(), host::boot_id());
+        let place = Place { machine, kernel, boot_id, monotonic, realtime };
+        let facts = EngineFacts { name: engine.name().to_owned(), note, spin: crew.spin };
+        let header = record::header(&plan, command, facts, place);
+        let resolved = resolved.into_iter().map(|event| Line::Event(Event { at_ns: 0, event })).collect();
+        let recorder = Recorder::new(journal, header.clone(), crew, live.clone(), orders.clone());
+        let recorder = std::thread::Builder::new().name("tg-recorder".into()).spawn(move || recorder.run(resolved));
+        let recorder = Some(recorder.map_err(StartError::Thread)?);
+        Ok(RunHandle { header, live, orders, recorder })
+    }
 }
 
 impl RunHandle {

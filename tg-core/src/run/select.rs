@@ -2,6 +2,7 @@
 
 use super::error::StartError;
 use crate::engine::uring;
+use crate::sys::thread;
 use tg_model::plan::EngineChoice;
 
 /// The engine that a run uses.
@@ -25,7 +26,7 @@ pub(super) fn select(choice: EngineChoice) -> Result<(Choice, Option<String>), S
     if choice == EngineChoice::Epoll {
         return Ok((Choice::Epoll, None));
     }
-    match (choice, uring::probe()) {
+    match (choice, thread::apart(uring::probe).map_err(StartError::Thread)?) {
         (_, Ok(())) => Ok((Choice::Uring, None)),
         (EngineChoice::Auto, Err(e)) if e.is_refused() => {
             Ok((Choice::Epoll, Some(format!("io_uring cannot be used here: {e}"))))

@@ -2,6 +2,16 @@
 
 use std::io;
 
+/// Runs `body` on a thread of its own. For what leaves a mark on its thread: scheduling, or an io_uring
+/// ring, whose end can interrupt (EINTR) the next blocking call of the thread that made it.
+///
+/// # Errors
+/// `body` panicked.
+pub fn apart<T: Send>(body: impl FnOnce() -> T + Send) -> io::Result<T> {
+    let joined = std::thread::scope(|scope| scope.spawn(body).join());
+    joined.map_err(|_| io::Error::other("a thread panicked"))
+}
+
 /// Timers of this thread fire when they are due, not up to 50 µs later (the default slack).
 pub fn set_timer_slack_1ns() {
     // SAFETY: PR_SET_TIMERSLACK takes a number and touches no memory of ours. It cannot fail.

@@ -1,5 +1,6 @@
 //! One suite over all engines: what a peer does must come out the same on io_uring, on epoll and in
 //! simulation. Nothing here is judged by the clock.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod outcome;
 mod peers;

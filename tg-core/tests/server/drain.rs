@@ -1,24 +1,28 @@
 //! What a stop does, as the clients see it, and what is left of it for the next server.
 
 use crate::tcp::stall;
-use crate::{await_end, await_that, config, connect, connected, listening, on_both_engines, round_trip, serve};
+use crate::{await_end, await_that, config, connect, connected, listening, on_both_engines, once, round_trip, serve};
 use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 use tg_core::server::{Config, Drain, Protocol, ServerEngine, ServerError, ServerHandle, start};
 
-on_both_engines!(
-    close_ends_an_idle_connection_with_an_end_of_file,
-    close_resets_a_connection_with_unread_bytes,
-    dropping_the_handle_closes,
-    reset_resets,
-    wait_serves_those_that_are_there,
-    wait_ends_when_its_time_is_up,
-    wait_can_be_cut_short,
-    the_next_server_binds_at_once,
-    a_live_server_keeps_its_port,
-    nobody_is_accepted_after_a_stop,
-);
+pub fn register(suite: &mut crate::support::Suite) {
+    on_both_engines!(
+        suite,
+        close_ends_an_idle_connection_with_an_end_of_file,
+        close_resets_a_connection_with_unread_bytes,
+        dropping_the_handle_closes,
+        reset_resets,
+        wait_serves_those_that_are_there,
+        wait_ends_when_its_time_is_up,
+        wait_can_be_cut_short,
+        the_next_server_binds_at_once,
+        a_live_server_keeps_its_port,
+        nobody_is_accepted_after_a_stop
+    );
+    once!(suite, what_contradicts_itself_is_refused_as_usage, an_address_of_another_host_is_an_error_that_names_it);
+}
 
 const LONG: Drain = Drain::Wait(Duration::from_secs(3600));
 
@@ -154,7 +158,6 @@ fn nobody_is_accepted_after_a_stop(engine: ServerEngine) {
     assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
 }
 
-#[test]
 fn what_contradicts_itself_is_refused_as_usage() {
     let twice = vec!["127.0.0.1:5999".parse().unwrap(); 2];
     for config in [
@@ -166,7 +169,6 @@ fn what_contradicts_itself_is_refused_as_usage() {
     }
 }
 
-#[test]
 fn an_address_of_another_host_is_an_error_that_names_it() {
     // TEST-NET-1: nobody's.
     let error = start(listening("192.0.2.200:5999")).unwrap_err();

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use tg_core::server::{Config, ServerEngine, start};
 
-on_both_engines!(without_descriptors_it_neither_spins_nor_ends);
+pub fn register(suite: &mut crate::support::Suite) {
+    on_both_engines!(suite, without_descriptors_it_neither_spins_nor_ends);
+}
 
 const DESCRIPTORS: usize = 40;
 const CLIENTS: usize = 60;
@@ -58,7 +60,7 @@ struct OtherProcess {
 impl OtherProcess {
     fn start(engine: ServerEngine) -> OtherProcess {
         let engine = format!("{engine:?}").to_lowercase();
-        let test = format!("limits::{engine}::without_descriptors_it_neither_spins_nor_ends");
+        let test = format!("{}::{engine}::without_descriptors_it_neither_spins_nor_ends", module_path!());
         let mut child = Command::new("sh")
             .args(["-c", &format!("ulimit -n {DESCRIPTORS}; exec \"$0\" \"$@\"")])
             .arg(std::env::current_exe().unwrap())

@@ -5,6 +5,8 @@
 
 mod drain;
 mod limits;
+#[path = "../support/mod.rs"]
+mod support;
 mod tcp;
 mod udp;
 
@@ -12,37 +14,36 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
-use tg_core::server::{Config, IdentityFields, ServerEngine, ServerError, ServerHandle, Stats, start};
+use tg_core::server::{Config, IdentityFields, ServerEngine, ServerHandle, Stats, start};
 
 /// How long a test waits for what must happen, before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Makes a test of each function for each engine; without io_uring its tests say that they were skipped.
+/// Registers each function as a test of either engine.
 macro_rules! on_both_engines {
-    ($($name:ident),* $(,)?) => {
-        mod epoll {
-            $(#[test] fn $name() { super::$name(tg_core::server::ServerEngine::Epoll) })*
-        }
-        mod uring {
-            $(#[test] fn $name() {
-                if crate::ring_is_usable(stringify!($name)) {
-                    super::$name(tg_core::server::ServerEngine::Uring)
-                }
-            })*
-        }
-    };
+    ($suite:expr, $($name:ident),* $(,)?) => {$(
+        let name = |engine| format!("{}::{engine}::{}", module_path!(), stringify!($name));
+        $suite.test(name("epoll"), &[], || $name(tg_core::server::ServerEngine::Epoll));
+        $suite.test(name("uring"), &[crate::support::Capability::Uring], || $name(tg_core::server::ServerEngine::Uring));
+    )*};
 }
 pub(crate) use on_both_engines;
 
-fn ring_is_usable(test: &str) -> bool {
-    match start(Config { engine: ServerEngine::Uring, ..config() }) {
-        Ok(_) => true,
-        Err(ServerError::RingRefused(reason)) => {
-            eprintln!("SKIPPED: {test}: io_uring cannot be used here: {reason}");
-            false
-        }
-        Err(e) => panic!("{e}"),
-    }
+/// Registers each function as a test.
+macro_rules! once {
+    ($suite:expr, $($name:ident),* $(,)?) => {$(
+        $suite.test(format!("{}::{}", module_path!(), stringify!($name)), &[], $name);
+    )*};
+}
+pub(crate) use once;
+
+fn main() -> std::process::ExitCode {
+    let mut suite = support::Suite::default();
+    drain::register(&mut suite);
+    limits::register(&mut suite);
+    tcp::register(&mut suite);
+    udp::register(&mut suite);
+    suite.run()
 }
 
 /// A free port of a loopback address that no other test has: what a test gives back stays free.

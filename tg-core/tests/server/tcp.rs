@@ -1,5 +1,6 @@
 //! What a TCP client gets back.
 
+use crate::support::Capability;
 use crate::{await_end, await_stats, connect, connected, listening, on_both_engines, round_trip, serve};
 use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};
@@ -8,17 +9,27 @@ use std::time::Duration;
 use tg_core::model::wire::{self, Identity};
 use tg_core::server::{Config, ServerEngine, start};
 
-on_both_engines!(
-    only_the_names_length_is_overwritten,
-    nothing_comes_before_the_first_64_bytes,
-    a_request_is_answered,
-    a_ctraffic_like_client_gets_back_what_it_sent,
-    one_listener_takes_both_families,
-    a_half_closed_connection_is_answered_to_its_end,
-    a_reset_ends_its_connection_only,
-    a_client_that_does_not_read_costs_one_buffer,
-    a_thousand_connections,
-);
+pub fn register(suite: &mut crate::support::Suite) {
+    on_both_engines!(
+        suite,
+        only_the_names_length_is_overwritten,
+        nothing_comes_before_the_first_64_bytes,
+        a_request_is_answered,
+        a_ctraffic_like_client_gets_back_what_it_sent,
+        one_listener_takes_both_families,
+        a_half_closed_connection_is_answered_to_its_end,
+        a_reset_ends_its_connection_only,
+        a_client_that_does_not_read_costs_one_buffer
+    );
+    let many = &[Capability::Descriptors];
+    suite.test(format!("{}::epoll::a_thousand_connections", module_path!()), many, || {
+        a_thousand_connections(ServerEngine::Epoll)
+    });
+    let many = &[Capability::Descriptors, Capability::Uring];
+    suite.test(format!("{}::uring::a_thousand_connections", module_path!()), many, || {
+        a_thousand_connections(ServerEngine::Uring)
+    });
+}
 
 fn only_the_names_length_is_overwritten(engine: ServerEngine) {
     let server = serve(engine);
@@ -184,11 +195,6 @@ fn a_client_that_does_not_read_costs_one_buffer(engine: ServerEngine) {
 
 fn a_thousand_connections(engine: ServerEngine) {
     let server = serve(engine);
-    let limit = tg_core::sys::limits::raise_descriptors(8192).unwrap();
-    if limit < 4096 {
-        eprintln!("SKIPPED: a_thousand_connections: only {limit} descriptors may be open");
-        return;
-    }
     let mut streams: Vec<_> = (0..1000).map(|_| connect(server.addresses()[0])).collect();
     for round in 0..3 {
         for stream in &mut streams {

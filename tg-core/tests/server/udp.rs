@@ -1,11 +1,22 @@
 //! What a UDP client gets back, and from where. The io_uring server has no UDP.
 
-use crate::{PATIENCE, await_stats, config, connected, listening};
+use crate::{PATIENCE, await_stats, config, connected, listening, once};
 use socket2::{Domain, Socket, Type};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 use tg_core::model::wire::{self, Identity};
 use tg_core::server::{Config, Drain, Protocol, ServerError, ServerHandle, start};
+
+pub fn register(suite: &mut crate::support::Suite) {
+    once!(
+        suite,
+        datagrams_of_any_length_come_back_with_the_name,
+        a_request_is_answered_and_the_sequence_number_comes_back,
+        an_answer_comes_from_the_address_that_was_asked,
+        both_protocols_have_the_same_port_and_each_has_it_alone,
+        a_drain_answers_datagrams_until_its_time_is_up
+    );
+}
 
 fn serve(drain: Drain) -> ServerHandle {
     start(Config { udp: true, drain, ..config() }).unwrap()
@@ -26,7 +37,6 @@ fn round_trip(socket: &UdpSocket, to: SocketAddr, datagram: &[u8]) -> (Vec<u8>, 
     (answer, from)
 }
 
-#[test]
 fn datagrams_of_any_length_come_back_with_the_name() {
     let server = serve(Drain::Close);
     let to = server.addresses()[0];
@@ -41,7 +51,6 @@ fn datagrams_of_any_length_come_back_with_the_name() {
     assert_eq!((stats.datagrams_received, stats.datagrams_failed, stats.datagrams_truncated), (6, 0, 0));
 }
 
-#[test]
 fn a_request_is_answered_and_the_sequence_number_comes_back() {
     let server = serve(Drain::Close);
     let to = server.addresses()[0];
@@ -58,7 +67,6 @@ fn a_request_is_answered_and_the_sequence_number_comes_back() {
     }
 }
 
-#[test]
 fn an_answer_comes_from_the_address_that_was_asked() {
     // The last one: IPv4 on a socket of IPv6.
     for (listen, ip) in [("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "::1"), ("[::]:0", "127.0.0.3")] {
@@ -69,7 +77,6 @@ fn an_answer_comes_from_the_address_that_was_asked() {
     }
 }
 
-#[test]
 fn both_protocols_have_the_same_port_and_each_has_it_alone() {
     let server = serve(Drain::Close);
     let taken = server.addresses()[0];
@@ -90,7 +97,6 @@ fn both_protocols_have_the_same_port_and_each_has_it_alone() {
     start(again).unwrap();
 }
 
-#[test]
 fn a_drain_answers_datagrams_until_its_time_is_up() {
     let server = serve(Drain::Wait(Duration::from_secs(3600)));
     let to = server.addresses()[0];

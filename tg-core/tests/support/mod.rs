@@ -3,17 +3,20 @@
 //! `TG_MUST_RUN` names capabilities (comma between) that somebody found on this machine by other means:
 //! lacking one of them then fails the run.
 
+#![allow(dead_code, reason = "not every test binary needs all of it")]
+
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
 
 /// Something that a machine may lack. The names are those that `.ci/probe` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "each test binary needs some of them")]
 pub enum Capability {
     /// io_uring, as the engine uses it.
     Uring,
     /// IPv6 on loopback.
     Ipv6,
+    /// A few thousand open files.
+    Descriptors,
     /// Network namespaces, and `ip` to set one up.
     Netns,
     /// A tmpfs in a mount namespace.
@@ -31,6 +34,7 @@ impl Capability {
         match self {
             Capability::Uring => "uring",
             Capability::Ipv6 => "ipv6",
+            Capability::Descriptors => "descriptors",
             Capability::Netns => "netns",
             Capability::Tmpfs => "tmpfs",
             Capability::Realtime => "realtime",
@@ -43,6 +47,11 @@ impl Capability {
     fn missing(self) -> Option<String> {
         match self {
             Capability::Uring => tg_core::doctor::probe_uring().err(),
+            Capability::Descriptors => match tg_core::sys::limits::raise_descriptors(4096) {
+                Ok(4096..) => None,
+                Ok(few) => Some(format!("only {few} may be open")),
+                Err(e) => Some(e.to_string()),
+            },
             Capability::Ipv6 => std::net::UdpSocket::bind("[::1]:0").err().map(|e| e.to_string()),
             Capability::Netns => failure("unshare -n ip link set lo up"),
             Capability::Tmpfs => failure("unshare -m mount -t tmpfs -o size=16k none /mnt"),
@@ -77,7 +86,6 @@ pub struct Suite {
 
 impl Suite {
     /// For tests that wait more than they work: so many of them run at once.
-    #[allow(dead_code, reason = "each test binary needs some of it")]
     pub fn waiting(at_once: usize) -> Suite {
         Suite { at_once: Some(at_once), ..Suite::default() }
     }

@@ -4,8 +4,20 @@ use super::*;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+
 use tg_core::engine::Closing;
+
+crate::all_need_uring!(
+    tells_the_local_address,
+    a_refused_attempt_fails_with_its_errno_and_leaves_the_slot_free,
+    an_address_that_is_not_ours_fails_at_once,
+    an_attempt_that_hangs_can_be_given_up,
+    a_slot_has_one_socket_and_a_token_its_own,
+    five_hundred_connections_at_once,
+    more_operations_at_once_than_the_queue_holds,
+    more_completions_at_once_than_the_queue_holds,
+    a_slot_that_reconnects_as_fast_as_it_can
+);
 
 /// A listener whose queue is full: further attempts hang. Keep both.
 pub fn black_hole() -> (Socket, Vec<Socket>, SocketAddr) {
@@ -24,9 +36,8 @@ pub fn black_hole() -> (Socket, Vec<Socket>, SocketAddr) {
     (listener, fillers, address.as_socket().unwrap())
 }
 
-#[test]
 fn tells_the_local_address() {
-    let Some(mut rig) = rig(2, 64) else { return };
+    let mut rig = rig(2, 64);
     let mut peers = Vec::new();
     for (slot, address) in ["127.0.0.1:0", "[::1]:0"].into_iter().enumerate() {
         let listener = TcpListener::bind(address).unwrap();
@@ -36,9 +47,8 @@ fn tells_the_local_address() {
     }
 }
 
-#[test]
 fn a_refused_attempt_fails_with_its_errno_and_leaves_the_slot_free() {
-    let Some(mut rig) = rig(1, 64) else { return };
+    let mut rig = rig(1, 64);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -48,9 +58,8 @@ fn a_refused_attempt_fails_with_its_errno_and_leaves_the_slot_free() {
     rig.connect(token(0, 1), to(listener.local_addr().unwrap(), Transport::Tcp));
 }
 
-#[test]
 fn an_address_that_is_not_ours_fails_at_once() {
-    let Some(mut rig) = rig(1, 64) else { return };
+    let mut rig = rig(1, 64);
     let elsewhere = Some(SocketAddr::from(([192, 0, 2, 1], 0)));
     for (generation, transport) in [Transport::Tcp, Transport::Udp].into_iter().enumerate() {
         let connect = Connect { local: elsewhere, ..to(SocketAddr::from(([127, 0, 0, 1], 1)), transport) };
@@ -65,9 +74,8 @@ fn an_address_that_is_not_ours_fails_at_once() {
     assert_eq!(rig.engine.next(), None);
 }
 
-#[test]
 fn an_attempt_that_hangs_can_be_given_up() {
-    let Some(mut rig) = rig(1, 64) else { return };
+    let mut rig = rig(1, 64);
     let (_listener, _fillers, address) = black_hole();
     for (generation, closing) in [Closing::Orderly, Closing::Reset].into_iter().enumerate() {
         let token = token(0, generation as u32);
@@ -84,9 +92,8 @@ fn an_attempt_that_hangs_can_be_given_up() {
     }
 }
 
-#[test]
 fn a_slot_has_one_socket_and_a_token_its_own() {
-    let Some(mut rig) = rig(1, 64) else { return };
+    let mut rig = rig(1, 64);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let there = to(listener.local_addr().unwrap(), Transport::Tcp);
     rig.connect(token(0, 0), there);
@@ -98,9 +105,8 @@ fn a_slot_has_one_socket_and_a_token_its_own() {
     }
 }
 
-#[test]
 fn five_hundred_connections_at_once() {
-    let Some(mut rig) = rig(500, 1000) else { return };
+    let mut rig = rig(500, 1000);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let there = to(listener.local_addr().unwrap(), Transport::Tcp);
     let server = std::thread::spawn(move || {
@@ -136,11 +142,10 @@ fn five_hundred_connections_at_once() {
     drop(server.join().unwrap());
 }
 
-#[test]
 fn more_operations_at_once_than_the_queue_holds() {
     // As many slots as the smallest queue has places.
     const SLOTS: u32 = 64;
-    let Some(mut rig) = rig(SLOTS as usize, 64) else { return };
+    let mut rig = rig(SLOTS as usize, 64);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let there = to(listener.local_addr().unwrap(), Transport::Tcp);
     let connect_all = |rig: &mut Rig, generation| {
@@ -160,9 +165,8 @@ fn more_operations_at_once_than_the_queue_holds() {
     assert!(rest.iter().all(|c| matches!(c.event, Event::Connected { .. })));
 }
 
-#[test]
 fn more_completions_at_once_than_the_queue_holds() {
-    let Some(mut rig) = rig(1, 64) else { return };
+    let mut rig = rig(1, 64);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let there = to(listener.local_addr().unwrap(), Transport::Tcp);
     // Each leaves two completions or more, and nobody takes any: the queue has 256 places.
@@ -175,9 +179,8 @@ fn more_completions_at_once_than_the_queue_holds() {
     assert!(came.iter().map(|c| c.token.generation).eq(0..300));
 }
 
-#[test]
 fn a_slot_that_reconnects_as_fast_as_it_can() {
-    let Some(mut rig) = rig(1, 64) else { return };
+    let mut rig = rig(1, 64);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = std::thread::spawn(move || {

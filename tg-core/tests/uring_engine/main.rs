@@ -1,22 +1,44 @@
 //! The io_uring engine on real loopback sockets, against peers made of std's. Changes when the engine's
-//! contract does. Where this machine refuses io_uring, each test says so and ends.
+//! contract does.
 #![cfg(feature = "io")]
 // Clippy takes only the test functions themselves for tests.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::panic, clippy::unwrap_used)]
+
+/// Registers tests that a machine without io_uring cannot run.
+macro_rules! all_need_uring {
+    ($($name:ident),* $(,)?) => {
+        pub fn register(suite: &mut crate::support::Suite) {
+            $(suite.test(concat!(module_path!(), "::", stringify!($name)).into(), &[crate::support::Capability::Uring], $name);)*
+        }
+    };
+}
+pub(crate) use all_need_uring;
 
 mod close;
 mod connect;
 mod datagram;
 mod stream;
+#[path = "../support/mod.rs"]
+mod support;
 mod wait;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use tg_core::engine::uring::{Config, UringEngine, probe};
+use tg_core::engine::uring::{Config, UringEngine};
 use tg_core::engine::{Completion, Connect, Engine, Event, Op, Token};
 use tg_core::model::plan::Transport;
 use tg_core::model::time::Nanos;
 use tg_core::payload::Message;
+
+fn main() -> std::process::ExitCode {
+    let mut suite = support::Suite::default();
+    close::register(&mut suite);
+    connect::register(&mut suite);
+    datagram::register(&mut suite);
+    stream::register(&mut suite);
+    wait::register(&mut suite);
+    suite.run()
+}
 
 /// An event that is to come comes long before this; a test that gets here has failed.
 const PATIENCE: Nanos = Nanos::from_secs(20);
@@ -27,20 +49,15 @@ struct Rig {
     payload: Arc<[u8]>,
 }
 
-/// `None`: no io_uring here, which has been said.
-fn rig(slots: usize, packet: usize) -> Option<Rig> {
+fn rig(slots: usize, packet: usize) -> Rig {
     rig_for(slots, packet, packet, false)
 }
 
-fn rig_for(slots: usize, packet: usize, payload_len: usize, datagram: bool) -> Option<Rig> {
-    if let Err(error) = probe() {
-        assert!(error.is_refused(), "{error}");
-        eprintln!("SKIPPED: {error}");
-        return None;
-    }
-    let payload: Arc<[u8]> = (0..payload_len).map(|i| (i % 251) as u8).collect();
+fn rig_for(slots: usize, packet: usize, payload_len: usize, datagram: bool) -> Rig {
+    let pattern: Vec<u8> = (0..251).collect();
+    let payload: Arc<[u8]> = pattern.repeat(payload_len / 251 + 1)[..payload_len].into();
     let config = Config { slots, payload: payload.clone(), packet_size: packet, datagram };
-    Some(Rig { engine: UringEngine::new(config).unwrap(), payload })
+    Rig { engine: UringEngine::new(config).unwrap(), payload }
 }
 
 fn token(slot: u32, generation: u32) -> Token {
@@ -51,6 +68,13 @@ fn to(remote: SocketAddr, transport: Transport) -> Connect {
     Connect { remote, local: None, transport, user_timeout_ms: None }
 }
 
+/// The next connection that a listener has. Reads from it fail rather than hang.
+fn accept(listener: &TcpListener) -> TcpStream {
+    let peer = listener.accept().unwrap().0;
+    peer.set_read_timeout(Some(PATIENCE.into())).unwrap();
+    peer
+}
+
 fn bytes(len: usize) -> Message {
     Message { start: 0, len: len as u32, sequence: None }
 }
@@ -58,13 +82,18 @@ fn bytes(len: usize) -> Message {
 impl Rig {
     /// The next completion, with its bytes if any; waits for it.
     fn next(&mut self) -> (Completion, Vec<u8>) {
+        self.next_awake(Nanos::ZERO)
+    }
+
+    /// The same, `spin` before its patience ends awake.
+    fn next_awake(&mut self, spin: Nanos) -> (Completion, Vec<u8>) {
         let deadline = self.engine.now() + PATIENCE;
         loop {
             if let Some(completion) = self.engine.next() {
                 return (completion, self.engine.received().to_vec());
             }
             assert!(self.engine.now() < deadline, "nothing came");
-            self.engine.wait(deadline, Nanos::ZERO).unwrap();
+            self.engine.wait(deadline, spin).unwrap();
         }
     }
 

@@ -1,5 +1,5 @@
 //! A journal: one JSON object a line, appended while the run goes on. [`Line`] is what a line may be;
-//! [`read`] reads a journal that may be cut, damaged or written by a newer version.
+//! [`Reader`] reads a journal that may be cut, damaged or written by a newer version.
 //!
 //! Times named `*_ns` count from the run's start, on the monotonic clock.
 

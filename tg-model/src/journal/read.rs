@@ -55,6 +55,8 @@ pub struct Reader<R> {
     header: Header,
     line: u64,
     notes: Notes,
+    /// A line without an end was read: whatever the input has by now belongs to that line.
+    over: bool,
     buffer: Vec<u8>,
 }
 
@@ -70,7 +72,10 @@ impl<R: BufRead> Reader<R> {
             return Err(JournalError::Empty);
         }
         match decode_line(&buffer) {
-            Ok(Line::Header(header)) => Ok(Reader { input, header: *header, line: 1, notes: Notes::default(), buffer }),
+            Ok(Line::Header(header)) => {
+                let over = !is_whole(&buffer);
+                Ok(Reader { input, header: *header, line: 1, notes: Notes::default(), over, buffer })
+            }
             Ok(_) => Err(JournalError::NoHeader("it is another line".into())),
             Err(error @ LineError::Newer { .. }) => Err(JournalError::Newer { line: 1, error }),
             Err(LineError::Garbage(why)) => Err(JournalError::NoHeader(why)),
@@ -87,16 +92,18 @@ impl<R: BufRead> Reader<R> {
         &self.notes
     }
 
-    /// The next line that can be read; `None` at the end.
+    /// The next line that can be read; `None` at the end. Of a journal that is still being written that is
+    /// the end that was met first.
     pub fn next_line(&mut self) -> Result<Option<Line>, JournalError> {
-        loop {
+        while !self.over {
             let more = next_line(&mut self.input, &mut self.buffer)
                 .map_err(|error| JournalError::Read { line: self.line, error })?;
             if !more {
-                return Ok(None);
+                break;
             }
             self.line += 1;
-            let whole = self.buffer.last() == Some(&b'\n');
+            let whole = is_whole(&self.buffer);
+            self.over = !whole;
             match decode_line(&self.buffer) {
                 Ok(line) => return Ok(Some(line)),
                 Err(error @ LineError::Newer { .. }) => {
@@ -111,7 +118,13 @@ impl<R: BufRead> Reader<R> {
                 }
             }
         }
+        self.over = true;
+        Ok(None)
     }
+}
+
+fn is_whole(line: &[u8]) -> bool {
+    line.last() == Some(&b'\n')
 }
 
 /// Reads up to a newline into `buffer`, at most a little more than [`LINE_MAX`] of it (the rest is
@@ -145,12 +158,47 @@ fn next_line(input: &mut impl BufRead, buffer: &mut Vec<u8>) -> std::io::Result<
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Event, RunEvent, encode_line};
     use super::*;
-    use std::io::BufReader;
+    use crate::summary::tests::story::header;
+    use std::io::{BufReader, Read};
+
+    /// A file that is read while it grows: its end is met once before the rest is there.
+    struct Growing<'a> {
+        now: &'a [u8],
+        later: Option<&'a [u8]>,
+    }
+
+    impl Read for Growing<'_> {
+        fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+            match (self.now.read(out)?, self.later) {
+                (0, Some(later)) => {
+                    (self.now, self.later) = (later, None);
+                    Ok(0)
+                }
+                (n, _) => Ok(n),
+            }
+        }
+    }
 
     #[test]
-    fn a_file_without_any_line_end_is_no_journal_and_ends() {
-        let error = Reader::new(BufReader::new(std::io::repeat(0))).err().map(|e| e.to_string());
-        assert_eq!(error.as_deref(), Some("not a journal: line 1 is no header (longer than 4 MiB)"));
+    fn what_is_written_after_the_end_was_met_is_no_damage() {
+        let event = Line::Event(Event { at_ns: 1, event: RunEvent::StopRequested });
+        let mut text = Vec::new();
+        encode_line(&Line::Header(Box::new(header(1))), &mut text);
+        let header_len = text.len();
+        (0..3).for_each(|_| encode_line(&event, &mut text));
+        for at in header_len - 1..=text.len() {
+            let (now, later) = text.split_at(at);
+            let mut reader = Reader::new(BufReader::new(Growing { now, later: Some(later) })).unwrap();
+            let mut lines = 0;
+            while let Some(line) = reader.next_line().unwrap() {
+                assert_eq!(line, event);
+                lines += 1;
+            }
+            assert!(lines >= now.iter().filter(|b| **b == b'\n').count().saturating_sub(1), "{at}");
+            assert_eq!(reader.notes().unreadable, [], "{at}");
+            assert_eq!(reader.next_line().unwrap(), None, "the end stays the end");
+        }
     }
 }

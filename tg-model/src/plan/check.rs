@@ -213,6 +213,18 @@ mod tests {
     }
 
     #[test]
+    fn datagrams_have_a_place_each_for_the_response_timeout() {
+        let places = |change: fn(&mut PlanSpec)| plan(change).unwrap().places();
+        assert_eq!(places(|s| s.rate = Rate::PerConnection(1000.0)), 64, "a stream: the in-flight limit");
+        assert_eq!(places(|s| s.transport = Transport::Udp), 64);
+        let fast: fn(&mut PlanSpec) = |s| (s.transport, s.rate) = (Transport::Udp, Rate::Total(80_000.0));
+        assert_eq!(places(fast), 1001);
+        let huge: fn(&mut PlanSpec) =
+            |s| (s.transport, s.rate, s.response_timeout) = (Transport::Udp, Rate::Total(1e7), TIMEOUT_MAX);
+        assert_eq!(u64::from(places(huge)), OUTSTANDING_MAX / 80);
+    }
+
+    #[test]
     fn absurd_numbers_are_refused_by_name() {
         type Spoil = fn(&mut PlanSpec);
         let bad: [(&str, Spoil); 16] = [

@@ -146,6 +146,19 @@ impl Plan {
         }
     }
 
+    /// Places that a connection needs for its packets in flight. An answered datagram keeps its place until
+    /// all before it are answered or given up: so UDP needs one for each that is sent within the response
+    /// time-out, as far as memory allows, where that is more than the in-flight limit.
+    pub fn places(&self) -> u32 {
+        let Some(total) = self.total_rate().filter(|_| self.transport == Transport::Udp) else {
+            return self.in_flight;
+        };
+        let within_timeout = total / f64::from(self.conns) * self.response_timeout.as_secs_f64();
+        let room = u32::try_from(check::OUTSTANDING_MAX / u64::from(self.conns)).unwrap_or(u32::MAX);
+        // In range: floats are cut to what the type holds.
+        (within_timeout.ceil() as u32).saturating_add(1).min(room).max(self.in_flight)
+    }
+
     /// File descriptors that the run needs at its busiest: a socket a slot, as many again while lost
     /// ones are being closed and replaced at once, and a few of its own for each thread.
     pub fn descriptors(&self) -> u64 {

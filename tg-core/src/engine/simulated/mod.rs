@@ -2,23 +2,30 @@
 //! the same run, to the nanosecond.
 
 mod peer;
+mod script;
+mod world;
 
-pub use peer::{Behaviour, PeerCounts, Script};
+pub use script::{Behaviour, Script};
+pub use world::PeerCounts;
 
 use super::{Completion, Connect, Engine, Event, Op, Token};
 use crate::payload::{Message, Payload};
-use peer::{Delivery, Peer, World};
+use peer::Peer;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use tg_model::tcp_info::TcpInfo;
 use tg_model::time::Nanos;
+use world::{Delivery, Taken, World};
 
 /// Errors that peers and networks give; see `driver/errno.rs`.
 pub(crate) mod errno {
+    pub const EPERM: i32 = 1;
+    pub const EPIPE: i32 = 32;
     pub const ENETUNREACH: i32 = 101;
     pub const ECONNRESET: i32 = 104;
+    pub const ETIMEDOUT: i32 = 110;
     pub const ECONNREFUSED: i32 = 111;
 }
 
@@ -41,6 +48,8 @@ pub struct Simulated {
     happenings: BinaryHeap<Reverse<(Nanos, u64, Token)>>,
     deliveries: BTreeMap<u64, Delivery>,
     ready: VecDeque<(Completion, Vec<u8>)>,
+    /// The last wait ended with what happened: all that happened by then comes with it.
+    batch: bool,
     received: Vec<u8>,
     sockets: Vec<Option<Socket>>,
     world: World,
@@ -56,6 +65,7 @@ impl Simulated {
             happenings: BinaryHeap::new(),
             deliveries: BTreeMap::new(),
             ready: VecDeque::new(),
+            batch: false,
             received: Vec::new(),
             sockets: (0..slots).map(|_| None).collect(),
             world: World::new(script, &payload),
@@ -66,6 +76,16 @@ impl Simulated {
     /// What the peers counted, on their own.
     pub fn peer_counts(&self) -> PeerCounts {
         self.world.counts
+    }
+
+    /// Nothing will happen before something is submitted.
+    pub fn is_idle(&self) -> bool {
+        self.ready.is_empty() && self.happenings.is_empty()
+    }
+
+    /// The resolver is asked for a name now: what it will say, and when.
+    pub fn resolve(&mut self) -> (Nanos, Result<SocketAddr, String>) {
+        self.world.resolve(self.now)
     }
 
     fn complete(&mut self, token: Token, event: Event) {
@@ -94,10 +114,13 @@ impl Simulated {
         }
         let now = self.now;
         let Some(socket) = self.sockets[token.slot as usize].as_mut().filter(|s| s.token == token) else { return };
-        let taken = if socket.over { None } else { self.world.take(&bytes, message.sequence.is_some()) };
-        let Some(taken) = taken else {
-            let errno = socket.over.then_some(errno::ECONNRESET);
-            return self.complete(token, Event::Unsent { errno });
+        if socket.over {
+            return self.complete(token, Event::Unsent { errno: Some(errno::ECONNRESET) });
+        }
+        let taken = match self.world.take(&bytes, message.sequence.is_some()) {
+            Taken::Full => return self.complete(token, Event::Unsent { errno: None }),
+            Taken::Refused(errno) => return self.complete(token, Event::Unsent { errno: Some(errno) }),
+            Taken::Bytes(taken) => taken,
         };
         socket.rest = bytes.split_off(taken);
         let whole = socket.rest.is_empty();
@@ -122,7 +145,8 @@ impl Simulated {
         };
         self.happenings.pop();
         let Some(delivery) = self.deliveries.remove(&order) else { return true };
-        self.now = at;
+        self.now = self.now.max(self.world.script.seen(at));
+        let seen = self.now;
         let Some(socket) = self.sockets[token.slot as usize].as_mut().filter(|s| s.token == token && !s.over) else {
             return true;
         };
@@ -146,13 +170,13 @@ impl Simulated {
             }
             Delivery::Rest => {
                 let rest = std::mem::take(&mut socket.rest);
-                let deliveries = socket.peer.receive(&mut self.world, at, &rest);
+                let deliveries = socket.peer.receive(&mut self.world, seen, &rest);
                 self.schedule(token, deliveries);
                 (Event::SentRest, Vec::new())
             }
         };
         self.world.told(&event);
-        self.ready.push_back((Completion { token, at, event }, bytes));
+        self.ready.push_back((Completion { token, at: seen, event }, bytes));
         true
     }
 }
@@ -186,14 +210,16 @@ impl Engine for Simulated {
     }
 
     fn wait(&mut self, until: Nanos, _spin: Nanos) -> io::Result<()> {
+        self.batch = true;
         while self.ready.is_empty() {
             if self.happen(until) {
                 continue;
             }
+            self.batch = false;
             if until == Nanos::MAX {
                 return Err(io::Error::other("nothing will ever happen again"));
             }
-            self.now = self.now.max(until);
+            self.now = self.world.script.seen(self.now.max(until));
             break;
         }
         Ok(())
@@ -201,6 +227,7 @@ impl Engine for Simulated {
 
     fn next(&mut self) -> Option<Completion> {
         loop {
+            while self.batch && self.ready.is_empty() && self.happen(self.now) {}
             let (completion, bytes) = self.ready.pop_front()?;
             let live =
                 self.sockets[completion.token.slot as usize].as_ref().is_some_and(|s| s.token == completion.token);

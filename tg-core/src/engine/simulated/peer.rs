@@ -1,235 +1,12 @@
-//! What simulated peers and networks do, and what they count. Changes when a fault is added.
-//!
-//! The counts are the peers' own: they come from what was delivered, never from what the driver says,
-//! so that a test can hold one against the other.
+//! What one simulated peer does with what it receives. Changes when a fault of peers is added.
 
 use super::errno;
-use crate::engine::Event;
-use crate::payload::Payload;
-use crate::random::Random;
+use super::script::Behaviour;
+use super::world::{Deliveries, Delivery, HOSTS, World};
 use std::collections::HashMap;
 use tg_model::plan::Transport;
 use tg_model::time::Nanos;
 use tg_model::wire;
-
-/// What one peer does with one connection. `after` counts bytes received from the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Behaviour {
-    /// Echoes.
-    Echo,
-    /// Refuses the connection.
-    Refuse,
-    /// Never answers the attempt.
-    Ignore,
-    /// Resets the attempt.
-    ResetConnect,
-    /// A router says that the peer cannot be reached.
-    Unreachable,
-    /// Echoes until `after`, then resets.
-    Reset {
-        /// Bytes.
-        after: u64,
-    },
-    /// Echoes until `after`, then closes its side.
-    Close {
-        /// Bytes.
-        after: u64,
-    },
-    /// Echoes until `after`, then says nothing any more.
-    Stall {
-        /// Bytes.
-        after: u64,
-    },
-    /// Echoes until `after`, then something else.
-    Garbage {
-        /// Bytes.
-        after: u64,
-    },
-    /// Echoes until `after`, then some bytes of its own besides.
-    TooMuch {
-        /// Bytes.
-        after: u64,
-    },
-    /// Resets at a moment of its own.
-    ResetLater {
-        /// Time from the connect.
-        delay: Nanos,
-    },
-    /// Closes its side at a moment of its own.
-    CloseLater {
-        /// Time from the connect.
-        delay: Nanos,
-    },
-}
-
-/// How the world behaves. Percentages are drawn for each case.
-#[derive(Clone, Debug)]
-pub struct Script {
-    /// Seeds every choice.
-    pub seed: u64,
-    /// What connections do, each drawn with the same chance.
-    pub behaviours: Vec<Behaviour>,
-    /// The longest delay of anything.
-    pub delay_max: Nanos,
-    /// Echoes come in pieces.
-    pub split: bool,
-    /// Sends of which the kernel takes a part first, percent.
-    pub short_sends: u64,
-    /// Sends of which it takes nothing, percent.
-    pub full_buffers: u64,
-    /// Datagrams lost, percent.
-    pub lost: u64,
-    /// Datagrams echoed twice, percent.
-    pub doubled: u64,
-    /// Datagrams whose echo takes up to this long instead, a tenth of them.
-    pub slow: Nanos,
-    /// Datagrams answered by the other host, percent.
-    pub moved: u64,
-    /// The client's response time-out: what comes later is late.
-    pub response_timeout: Nanos,
-}
-
-impl Script {
-    /// Every connection does `behaviour`, nothing else goes wrong.
-    pub fn always(seed: u64, behaviour: Behaviour) -> Script {
-        Script {
-            seed,
-            behaviours: vec![behaviour],
-            delay_max: Nanos(1_000_000),
-            split: false,
-            short_sends: 0,
-            full_buffers: 0,
-            lost: 0,
-            doubled: 0,
-            slow: Nanos::ZERO,
-            moved: 0,
-            response_timeout: Nanos::from_secs(1),
-        }
-    }
-}
-
-/// What the peers counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PeerCounts {
-    /// Attempts made.
-    pub attempts: u64,
-    /// Connections that the client was told of.
-    pub connected: u64,
-    /// Attempts that it was told had failed.
-    pub connects_failed: u64,
-    /// Packets whose first byte was taken.
-    pub taken: u64,
-    /// Packets whose right echo was delivered whole, the first time, in time.
-    pub echoed: u64,
-    /// Datagrams: echoes delivered after the time-out.
-    pub late: u64,
-    /// Datagrams: echoes delivered again.
-    pub doubled: u64,
-    /// Datagrams: of the echoed, those after a later one.
-    pub reordered: u64,
-    /// Datagrams: echoes with another name than the one before.
-    pub moved: u64,
-    /// Datagrams: probes answered, the first time.
-    pub probed: u64,
-    /// Resets and errors told.
-    pub failed: u64,
-    /// FINs told.
-    pub closed: u64,
-}
-
-/// Something on its way to the client.
-#[derive(Debug)]
-pub(super) enum Delivery {
-    Connected,
-    ConnectFailed(i32),
-    /// Bytes, the first `echoed` of which are a right echo.
-    Bytes {
-        bytes: Vec<u8>,
-        echoed: usize,
-    },
-    Fin,
-    Error(i32),
-    /// The kernel takes the rest of a message.
-    Rest,
-}
-
-const HOSTS: [&str; 2] = ["pod-a", "pod-b"];
-
-type Deliveries = Vec<(Nanos, Delivery)>;
-
-#[derive(Debug)]
-pub(super) struct World {
-    pub counts: PeerCounts,
-    script: Script,
-    random: Random,
-    size: u64,
-}
-
-impl World {
-    pub fn new(script: Script, payload: &Payload) -> World {
-        World { counts: PeerCounts::default(), random: Random::new(script.seed), size: payload.size() as u64, script }
-    }
-
-    pub fn delay(&mut self) -> Nanos {
-        Nanos(1 + self.random.below(self.script.delay_max.0))
-    }
-
-    /// An attempt arrives: the peer that answers it, and what it does at once.
-    pub fn accept(&mut self, now: Nanos, transport: Transport) -> (Peer, Deliveries) {
-        self.counts.attempts += 1;
-        let pick = self.random.below(self.script.behaviours.len() as u64) as usize;
-        let behaviour = self.script.behaviours.get(pick).copied().unwrap_or(Behaviour::Echo);
-        let host = HOSTS[self.random.below(2) as usize];
-        let datagrams = (transport == Transport::Udp).then(Datagrams::default);
-        let peer = Peer { behaviour, host, received: 0, echoed: 0, free: now, broken: false, datagrams };
-        let at = now + self.delay();
-        let mut deliveries = vec![];
-        let failed = |errno| vec![(at, Delivery::ConnectFailed(errno))];
-        if transport == Transport::Udp {
-            // A datagram socket is connected at once; a closed port answers the first datagram.
-            return (peer, vec![(now, Delivery::Connected)]);
-        }
-        match behaviour {
-            Behaviour::Refuse => return (peer, failed(errno::ECONNREFUSED)),
-            Behaviour::Unreachable => return (peer, failed(errno::ENETUNREACH)),
-            Behaviour::ResetConnect => return (peer, failed(errno::ECONNRESET)),
-            Behaviour::Ignore => return (peer, deliveries),
-            Behaviour::ResetLater { delay } => deliveries.push((at + delay, Delivery::Error(errno::ECONNRESET))),
-            Behaviour::CloseLater { delay } => deliveries.push((at + delay, Delivery::Fin)),
-            _ => {}
-        }
-        deliveries.insert(0, (at, Delivery::Connected));
-        (peer, deliveries)
-    }
-
-    /// How much of a message the client's kernel takes at once; `None`: nothing.
-    pub fn take(&mut self, bytes: &[u8], datagram: bool) -> Option<usize> {
-        if self.random.chance(self.script.full_buffers) {
-            return None;
-        }
-        if datagram {
-            let probe = bytes.ends_with(&[0; wire::SEQUENCE_LEN]);
-            self.counts.taken += u64::from(!probe);
-            return Some(bytes.len());
-        }
-        self.counts.taken += 1;
-        if self.random.chance(self.script.short_sends) {
-            return Some(1 + self.random.below(bytes.len() as u64 - 1) as usize);
-        }
-        Some(bytes.len())
-    }
-
-    /// The client is told of an event.
-    pub fn told(&mut self, event: &Event) {
-        match event {
-            Event::Connected { .. } => self.counts.connected += 1,
-            Event::ConnectFailed { .. } => self.counts.connects_failed += 1,
-            Event::Failed { .. } => self.counts.failed += 1,
-            Event::PeerClosed => self.counts.closed += 1,
-            _ => {}
-        }
-    }
-}
 
 /// The client's datagrams as the peer saw them.
 #[derive(Debug, Default)]
@@ -258,6 +35,12 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    /// A peer whose connection begins at `now`.
+    pub fn new(behaviour: Behaviour, host: &'static str, now: Nanos, transport: Transport) -> Peer {
+        let datagrams = (transport == Transport::Udp).then(Datagrams::default);
+        Peer { behaviour, host, received: 0, echoed: 0, free: now, broken: false, datagrams }
+    }
+
     /// Bytes that came from the client.
     pub fn received(&self) -> u64 {
         self.received
@@ -390,7 +173,8 @@ impl Peer {
         match sent {
             None => counts.doubled += 1,
             Some(_) if number == 0 => counts.probed += 1,
-            Some(sent) if sent + world.script.response_timeout <= at => counts.late += 1,
+            // What comes at its very deadline is seen before the deadline is.
+            Some(sent) if sent + world.script.response_timeout < at => counts.late += 1,
             Some(_) => {
                 counts.echoed += 1;
                 counts.reordered += u64::from(number < datagrams.highest);

@@ -4,6 +4,7 @@
 use super::config::Sizes;
 use super::error::UringError;
 use super::ring::Ring;
+use io_uring::cqueue;
 use io_uring::types::BufRingEntry;
 use std::io;
 use std::ptr::{self, NonNull};
@@ -45,8 +46,10 @@ impl Buffers {
         Ok(buffers)
     }
 
-    /// The buffer `id` of a completion that says `len` bytes came; `None` if there is no such buffer.
-    pub fn filled(&self, id: u16, len: u32) -> Option<Filled> {
+    /// The buffer that a completion brought, if any. To be called once for each completion.
+    pub fn filled_by(&self, completion: &cqueue::Entry) -> Option<Filled> {
+        let id = cqueue::buffer_select(completion.flags())?;
+        let len = completion.result().max(0) as u32;
         (id < self.count && len as usize <= self.size).then_some(Filled { id, len })
     }
 

@@ -42,6 +42,8 @@ impl UringEngine {
         let socket = self.sockets.at(index);
         let fd = Fd(socket.fd());
         let address = socket.address.insert(Box::new(remote));
+        // It waits although the descriptor is non-blocking: `io_connect` in io_uring/net.c takes
+        // EINPROGRESS for a reason to poll.
         let entry = opcode::Connect::new(fd, address.as_ptr().cast(), address.len()).build();
         // SAFETY: the address is in a box that the socket keeps until it is connected or settled, both
         // after this operation's completion.

@@ -22,9 +22,9 @@ impl UringEngine {
     }
 
     fn complete(&mut self, entry: &cqueue::Entry) -> Option<Taken> {
-        let (result, flags) = (entry.result(), entry.flags());
-        let filled = cqueue::buffer_select(flags).and_then(|id| self.buffers.filled(id, result.max(0) as u32));
-        let last = !cqueue::more(flags);
+        let result = entry.result();
+        let filled = self.buffers.filled_by(entry);
+        let last = !cqueue::more(entry.flags());
         self.outstanding -= usize::from(last);
         let key = Key::unpack(entry.user_data()).filter(|key| self.sockets.knows(*key));
         let Some(Key { kind, index, .. }) = key else {

@@ -12,8 +12,7 @@ use std::io;
 use std::ptr::NonNull;
 use tg_model::time::Nanos;
 
-/// Longest sleep in one go. The kernel adds the span to its clock without a check for overflow
-/// (`io_cqring_wait` in io_uring/io_uring.c).
+/// Longest sleep in one go: well below where a span added to the kernel's clock would overflow.
 const SLEEP_MAX: Nanos = Nanos::from_secs(1000);
 
 /// A ring, for the thread that made it. It may not go to another one (SINGLE_ISSUER); the pointer in it

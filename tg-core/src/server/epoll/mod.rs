@@ -129,11 +129,18 @@ impl Server {
 
     /// Until when to wait for events at most.
     fn timeout(&self) -> Option<Duration> {
-        if !self.again.is_empty() {
+        // The last connection of a drain leaves no event behind.
+        let drained = self.drained_at.is_some() && self.is_empty();
+        if drained || !self.again.is_empty() {
             return Some(Duration::ZERO);
         }
         let due = [self.accept_paused_until, self.drained_at].into_iter().flatten().min()?;
         Some(due.since(clock::monotonic()).min(LONGEST_WAIT).into())
+    }
+
+    /// Nobody is left to be served. With UDP there always may be.
+    fn is_empty(&self) -> bool {
+        self.connections.is_empty() && self.datagrams.is_empty()
     }
 
     /// Obeys the command; whether all is to be closed now.
@@ -145,7 +152,7 @@ impl Server {
                 let drained_at = *self.drained_at.get_or_insert(now + limit.into());
                 self.listeners.clear();
                 self.accept_paused_until = None;
-                now >= drained_at || (self.connections.is_empty() && self.datagrams.is_empty())
+                now >= drained_at || self.is_empty()
             }
             (Command::Drain, Drain::Close | Drain::Reset) | (Command::Close, _) => true,
         }

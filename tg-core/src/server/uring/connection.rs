@@ -90,7 +90,7 @@ fn for_next_read(mut buffer: Vec<u8>, len: usize) -> Vec<u8> {
     buffer
 }
 
-/// An output that is being sent, in the figures; also where its task is dropped with the runtime.
+/// An output that is being sent, in the figures; also where the sending fails.
 struct Pending<'a> {
     counters: &'a Counters,
     len: usize,

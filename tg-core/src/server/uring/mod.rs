@@ -2,8 +2,10 @@
 //! what a connection does is in `connection`.
 //!
 //! What the ring has been given it keeps until it completes: dropping a future stops neither its accept
-//! nor its read. So listeners are shut down, which completes their accepts, and what connections still
-//! have in the ring is cancelled as the runtime is dropped, which closes them.
+//! nor its read. And tokio-uring must not be dropped before: of an operation whose task is gone it frees
+//! the buffer first and cancels it afterwards (`Drop for Driver` in 0.5), so the kernel would write to
+//! memory that is another's. So listeners and connections are shut down, which completes what they have
+//! in the ring, and their tasks are waited for.
 
 mod connection;
 
@@ -26,7 +28,7 @@ use std::time::Duration;
 use tokio_uring::net::{TcpListener, TcpStream};
 
 const ENTRIES: u32 = 1024;
-/// Room for the completions of all connections when they are cancelled together.
+/// Room for the completions of all connections when they end together.
 const COMPLETIONS: u32 = 32 * 1024;
 /// As in the epoll server.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -126,11 +128,10 @@ impl Server {
             // A task that panicked has dropped its listener too.
             let _ = task.await;
         }
-        match (self.control.command(), self.drain) {
-            (Command::Drain, Drain::Wait(limit)) => self.serve_out(limit).await,
-            (Command::Drain, Drain::Reset) => self.reset_all(),
-            _ => {}
+        if let (Command::Drain, Drain::Wait(limit)) = (self.control.command(), self.drain) {
+            self.serve_out(limit).await;
         }
+        self.close_all().await;
     }
 
     /// Serves those that are there until they are gone, the time is up, or all is to be closed.
@@ -140,10 +141,20 @@ impl Server {
         let _ = tokio::time::timeout(limit, self.wake.until(done)).await;
     }
 
-    fn reset_all(&self) {
+    /// Ends those that are there, and waits for their tasks.
+    async fn close_all(&self) {
+        let reset = self.drain == Drain::Reset && self.control.command() == Command::Drain;
         for stream in self.streams.borrow().values() {
-            let _ = SockRef::from(&ring_stream::of_stream(stream)).set_linger(Some(Duration::ZERO));
+            let stream = ring_stream::of_stream(stream);
+            // As with a process that dies: bytes that were not read make it a reset.
+            // Either fails only where the connection is over already.
+            let _ = if reset || ring_stream::has_unread(&stream) {
+                ring_stream::reset(&stream)
+            } else {
+                SockRef::from(&stream).shutdown(Shutdown::Both)
+            };
         }
+        self.wake.until(|| self.streams.borrow().is_empty()).await;
     }
 
     async fn accept(self: Rc<Self>, listener: Rc<TcpListener>) {
@@ -185,7 +196,7 @@ impl Server {
     }
 }
 
-/// A connection in the figures, whether its task ends or is dropped with the runtime.
+/// A connection in the figures, whether its task ends or panics.
 struct Open {
     server: Rc<Server>,
     id: u64,

@@ -1,0 +1,212 @@
+//! What both paced floors share: the load, its absolute schedule, what became of it. Changes when the load
+//! does.
+
+use crate::sys;
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
+
+/// From the connections' establishment to the first packet.
+const LEAD_NS: u64 = 200_000_000;
+/// From the last packet to the end, for its echo.
+const TAIL_NS: u64 = 100_000_000;
+
+/// A paced load.
+pub struct Load {
+    pub address: SocketAddr,
+    pub conns: usize,
+    /// Packets/s over all connections.
+    pub pps: f64,
+    /// Bytes a packet.
+    pub size: usize,
+    pub seconds: f64,
+    /// Busy waiting before a packet is due.
+    pub spin_ns: u64,
+    /// SCHED_FIFO.
+    pub fifo: bool,
+}
+
+impl Load {
+    /// # Errors
+    /// Zero, or more than a floor has room for.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let positive = self.conns > 0 && self.size > 0 && self.pps > 0.0 && self.seconds > 0.0;
+        // Every packet's lateness is kept; written so that NaN is refused, too.
+        let bounded = self.pps * self.seconds <= 1e8 && self.conns <= 1 << 20 && self.size <= 1 << 20;
+        if positive && bounded { Ok(()) } else { Err("a figure is zero or too large") }
+    }
+
+    fn packets(&self) -> u64 {
+        (self.pps * self.seconds) as u64
+    }
+
+    /// Connections that do not block, without Nagle's delay.
+    pub fn connect(&self) -> io::Result<Vec<TcpStream>> {
+        (0..self.conns)
+            .map(|_| {
+                let stream = TcpStream::connect(self.address)?;
+                stream.set_nodelay(true)?;
+                stream.set_nonblocking(true)?;
+                Ok(stream)
+            })
+            .collect()
+    }
+
+    /// How this thread is scheduled.
+    pub fn set_up_thread(&self) -> io::Result<()> {
+        sys::set_timer_slack_1ns();
+        if self.fifo { sys::set_fifo() } else { Ok(()) }
+    }
+}
+
+/// Packet k is due at its own time, whatever became of those before.
+pub struct Schedule {
+    base: Instant,
+    interval_ns: f64,
+    end_ns: u64,
+    total: u64,
+    next: u64,
+    conns: u64,
+}
+
+impl Schedule {
+    /// Begins a moment from now.
+    pub fn new(load: &Load) -> Schedule {
+        Schedule {
+            base: Instant::now(),
+            interval_ns: 1e9 / load.pps,
+            end_ns: LEAD_NS + (load.seconds * 1e9) as u64 + TAIL_NS,
+            total: load.packets(),
+            next: 0,
+            conns: load.conns as u64,
+        }
+    }
+
+    /// Nanoseconds since the schedule was made.
+    pub fn now(&self) -> u64 {
+        self.base.elapsed().as_nanos() as u64
+    }
+
+    /// When the next packet is due; after the last one, when all is over.
+    pub fn due(&self) -> u64 {
+        if self.next < self.total { LEAD_NS + (self.next as f64 * self.interval_ns) as u64 } else { self.end_ns }
+    }
+
+    /// The connection that the next packet goes to, if it is due.
+    pub fn take(&mut self, now: u64) -> Option<usize> {
+        if self.next == self.total || now < self.due() {
+            return None;
+        }
+        let conn = self.next % self.conns;
+        self.next += 1;
+        Some(conn as usize)
+    }
+
+    pub fn is_over(&self, now: u64) -> bool {
+        self.next == self.total && now >= self.end_ns
+    }
+}
+
+/// What became of a load. Shows itself as one line of JSON.
+pub struct Tally {
+    pub received: u64,
+    lateness_ns: Vec<u64>,
+    /// Bytes of the echo that is under way, by connection.
+    got: Vec<usize>,
+    size: usize,
+}
+
+impl Tally {
+    pub fn new(load: &Load) -> Tally {
+        let lateness_ns = Vec::with_capacity(load.packets() as usize);
+        Tally { received: 0, lateness_ns, got: vec![0; load.conns], size: load.size }
+    }
+
+    pub fn sent(&mut self, lateness_ns: u64) {
+        self.lateness_ns.push(lateness_ns);
+    }
+
+    pub fn echoed(&mut self, conn: usize, bytes: usize) {
+        self.got[conn] += bytes;
+        while self.got[conn] >= self.size {
+            self.got[conn] -= self.size;
+            self.received += 1;
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut sorted = self.lateness_ns.clone();
+        sorted.sort_unstable();
+        let at = |quantile: f64| {
+            let rank = (sorted.len() as f64 * quantile).ceil() as usize;
+            sorted.get(rank.max(1) - 1).copied().unwrap_or_default()
+        };
+        write!(
+            f,
+            "{{\"sent\":{},\"received\":{},\"lateness\":{{\"p50_ns\":{},\"p99_ns\":{},\"max_ns\":{}}}}}",
+            sorted.len(),
+            self.received,
+            at(0.5),
+            at(0.99),
+            at(1.0)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load() -> Load {
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        Load { address, conns: 3, pps: 400.0, size: 100, seconds: 0.025, spin_ns: 0, fifo: false }
+    }
+
+    #[test]
+    fn packets_are_due_at_even_distances_and_take_connections_in_turn() {
+        let mut schedule = Schedule::new(&load());
+        let mut taken = Vec::new();
+        assert_eq!(schedule.take(LEAD_NS - 1), None);
+        while let Some(conn) = schedule.take(schedule.due()) {
+            taken.push((conn, schedule.due()));
+        }
+        let conns: Vec<usize> = taken.iter().map(|(conn, _)| *conn).collect();
+        assert_eq!(conns, [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]);
+        assert_eq!(taken[0].1, LEAD_NS + 2_500_000);
+        assert_eq!(taken[8].1, LEAD_NS + 9 * 2_500_000);
+        assert_eq!(schedule.due(), LEAD_NS + 25_000_000 + TAIL_NS);
+        assert!(!schedule.is_over(schedule.due() - 1) && schedule.is_over(schedule.due()));
+    }
+
+    #[test]
+    fn an_echo_counts_when_its_last_byte_is_there() {
+        let mut tally = Tally::new(&load());
+        tally.echoed(0, 99);
+        tally.echoed(1, 99);
+        assert_eq!(tally.received, 0);
+        tally.echoed(0, 101);
+        assert_eq!(tally.received, 2);
+        for lateness_ns in 1..=100 {
+            tally.sent(lateness_ns);
+        }
+        let want = r#"{"sent":100,"received":2,"lateness":{"p50_ns":50,"p99_ns":99,"max_ns":100}}"#;
+        assert_eq!(tally.to_string(), want);
+    }
+
+    #[test]
+    fn absurd_loads_are_refused() {
+        assert!(load().check().is_ok());
+        for bad in [
+            Load { conns: 0, ..load() },
+            Load { size: 0, ..load() },
+            Load { pps: 0.0, ..load() },
+            Load { pps: f64::NAN, ..load() },
+            Load { seconds: f64::INFINITY, ..load() },
+        ] {
+            assert!(bad.check().is_err());
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The clients of `reconnect`. Changes when a client comes.
+
+use crate::load::Load;
+use crate::peers::Peer;
+use crate::process::Running;
+use crate::programs::Programs;
+use crate::suite::GRACE;
+use crate::tg::{self, Engine};
+use std::net::SocketAddr;
+use std::process::Command;
+
+/// Packets/s on each connection: a client that looks only when a packet is due is seen to.
+const RATE: f64 = 5.0;
+const SIZE: u32 = 1024;
+/// The floor tries again so long after a refusal.
+const FLOOR_BACKOFF_US: u32 = 1000;
+
+/// Who keeps connections up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    Tg(Engine),
+    Floor,
+    Ctraffic,
+}
+
+impl Client {
+    pub const ALL: [Client; 4] =
+        [Client::Tg(Engine::Epoll), Client::Tg(Engine::Uring), Client::Floor, Client::Ctraffic];
+
+    pub fn name(self) -> String {
+        match self {
+            Client::Tg(engine) => format!("tg {engine}"),
+            Client::Floor => "floor epoll".to_owned(),
+            Client::Ctraffic => Peer::Ctraffic.name().to_owned(),
+        }
+    }
+
+    /// Seconds at a run's end in which it no longer replaces connections.
+    pub fn idle_at_end_s(self) -> u32 {
+        if self == Client::Ctraffic { 2 } else { 0 }
+    }
+
+    /// Its command for `conns` connections kept up for so long.
+    ///
+    /// # Errors
+    /// Its files cannot be written.
+    pub fn command(self, programs: &Programs, server: SocketAddr, conns: u32, seconds: u32) -> anyhow::Result<Command> {
+        Ok(match self {
+            Client::Tg(engine) => {
+                let mut command = tg::run(&programs.tg_cli, engine, server, conns, RATE, &format!("{seconds}s"));
+                command.args(["--size", &SIZE.to_string(), "--backoff", "1ms..5ms"]);
+                command
+            }
+            Client::Floor => {
+                let mut command = Command::new(&programs.floor);
+                let address = server.to_string();
+                command.args(["reconnect", &address]);
+                command.args([conns, seconds, FLOOR_BACKOFF_US].map(|n| n.to_string()));
+                command
+            }
+            Client::Ctraffic => {
+                let load = Load { conns, rate: RATE, size: SIZE, seconds };
+                Peer::Ctraffic.prepare(&load, server, &std::env::temp_dir())?.command
+            }
+        })
+    }
+
+    /// Why it cannot be had here; `None` where it can. `server` answers.
+    ///
+    /// # Errors
+    /// It cannot, although nothing here can be the reason.
+    pub fn unavailable(self, programs: &Programs, server: SocketAddr) -> anyhow::Result<Option<String>> {
+        if self == Client::Ctraffic {
+            return Ok((!Peer::Ctraffic.is_installed()).then(|| "not installed".to_owned()));
+        }
+        match Running::start(&mut self.command(programs, server, 1, 1)?)?.finish(GRACE) {
+            Ok(_) => Ok(None),
+            Err(error) if self == Client::Tg(Engine::Uring) => Ok(Some(error.to_string())),
+            Err(error) => Err(error.context(self.name())),
+        }
+    }
+}
