@@ -2,6 +2,8 @@
 
 use crate::ENGINES;
 use crate::faults_support::{Journal, run, start, tg};
+use crate::standin::behaviour::Behaviour;
+use crate::standin::server::{Options, Server};
 use crate::support::Suite;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
@@ -16,6 +18,7 @@ pub fn add(suite: &mut Suite) {
             let name = format!("deaths::in_order::{signal}::{engine}");
             suite.test(name, needs, move || in_order(signal, engine));
         }
+        suite.test(format!("deaths::at_once::{engine}"), needs, move || at_once(engine));
         let name = format!("deaths::before_anything_was_connected::{engine}");
         suite.test(name, needs, move || before_anything_was_connected(engine));
     }
@@ -69,6 +72,26 @@ fn in_order(signal: &str, engine: &str) {
     assert_eq!((&s["ending"], &s["lost"], &s["lasting"]), (&"stopped".into(), &0.into(), &CONNS.into()));
     assert_eq!((&s["packets"]["received"], &s["packets"]["lost_in_flight"]), (&s["packets"]["sent"], &0.into()));
     assert_eq!(journal.report("--format json").exits(0).report(), s);
+}
+
+/// The first signal leaves it waiting for echoes that will not come, the second one does not.
+fn at_once(engine: &str) {
+    let options = Options::new("pod-1", "127.0.0.1:0".parse().unwrap());
+    let server = Server::start(Options { behaviour: Behaviour::Silent, ..options }).unwrap();
+    let journal = Journal::new();
+    let options = format!("--address {} --response-timeout 1h --format json --monitor", server.addr());
+    let run = start(&mut tg(&format!("{} {options}", plan(&journal, engine))));
+    run.is_watched();
+    // Each connection has a packet out.
+    server.wait_until(|c| c.connections == CONNS && c.bytes >= CONNS * 1024);
+    run.signal("TERM");
+    journal.awaits_such(1, "event", |l| l["event"] == "sending-stopped");
+    run.signal("TERM");
+    let s = run.end().exits(0).tells(&["Once more to stop at once."]).report();
+    assert_eq!((&s["ending"], &s["lost"], &s["lasting"]), (&"aborted".into(), &0.into(), &CONNS.into()));
+    assert_eq!((&s["packets"]["received"], &s["packets"]["lost_in_flight"]), (&0.into(), &s["packets"]["sent"]));
+    assert_eq!(journal.report("--format json").exits(0).report(), s);
+    journal.report("").exits(0).prints(&["! The run was ended at once"]);
 }
 
 /// Its first attempts are still out, to a listener whose queue is full: there is a report all the same.

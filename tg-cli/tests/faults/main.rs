@@ -24,7 +24,7 @@ use support::{Capability, Suite};
 const ENGINES: [(&str, &[Capability]); 2] = [("epoll", &[]), ("uring", &[Capability::Uring])];
 
 fn main() -> ExitCode {
-    let mut suite = Suite::default();
+    let mut suite = Suite::waiting(4);
     servers::add(&mut suite);
     ring::add(&mut suite);
     network::add(&mut suite);

@@ -1,7 +1,7 @@
 //! Networks that are not there, or go away: in a network namespace, where only loopback is.
 
 use crate::ENGINES;
-use crate::faults_support::{Journal, Running, run, shell, start, through};
+use crate::faults_support::{Journal, Running, run, shell, start, tg, through};
 use crate::support::{Capability, Suite};
 use serde_json::Value;
 
@@ -22,6 +22,7 @@ pub fn add(suite: &mut Suite) {
         suite.test(name, &needs, move || unreachable_in_mid_run(engine));
     }
     suite.test("network::the_own_server_unreachable".into(), &[Capability::Netns], the_own_server_unreachable);
+    suite.test("network::a_taken_port".into(), &[], a_taken_port);
     suite.test("network::a_host_without_ipv6".into(), &[Capability::Netns], a_host_without_ipv6);
 }
 
@@ -60,6 +61,19 @@ fn a_host_without_ipv6() {
     server.signal("TERM");
     server.end().exits(0);
     run(&mut through(&NOWHERE, "serve --listen [::1]:5003")).exits(1).tells(&["[::1]:5003", "`ip address`"]);
+}
+
+fn a_taken_port() {
+    let [tcp, udp] = ["127.0.0.1:0"; 2].map(|any| any.parse::<std::net::SocketAddr>().unwrap());
+    let (tcp, udp) = (std::net::TcpListener::bind(tcp).unwrap(), std::net::UdpSocket::bind(udp).unwrap());
+    for (protocol, address) in [("tcp", tcp.local_addr().unwrap()), ("udp", udp.local_addr().unwrap())] {
+        let done = run(&mut tg(&format!("serve --udp --listen {address}"))).exits(1).prints_nothing();
+        let words = [&*format!("listen on {protocol} {address}: the address is in use"), "`ss -ltunp`", "--listen"];
+        done.tells(&words).keeps_from(&["listens on"]);
+    }
+    let done = run(&mut tg("serve --listen 192.0.2.1:5003")).exits(1);
+    let done = done.tells(&["listen on tcp 192.0.2.1:5003: ", "`ip address`"]);
+    assert_eq!(done.stderr.matches("os error").count(), 1, "told once: {done}");
 }
 
 /// A run with a server of its own, in a namespace that `ip` does something to once each of its connections

@@ -2,7 +2,7 @@
 //! add up.
 
 use crate::ENGINES;
-use crate::faults_support::{Journal, run, tg};
+use crate::faults_support::{Done, Journal, run, start, tg};
 use crate::standin::Transport;
 use crate::standin::behaviour::Behaviour;
 use crate::standin::server::{Options, Server};
@@ -19,70 +19,88 @@ struct Case {
     name: &'static str,
     transport: Transport,
     behaviour: Behaviour,
-    /// More options.
-    options: &'static str,
+    until: Until,
     check: fn(&Value, &[Value]),
 }
+
+/// What ends a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Until {
+    /// The plan's end, after 16 packets each.
+    Planned,
+    /// A signal, once each connection has ended, however long that takes.
+    AllLost,
+}
+use Until::{AllLost, Planned};
 
 /// Nothing is overdue here, however slow the machine is.
 const PATIENT: &str = "--response-timeout 60s --connect-timeout 60s";
 const HASTY: &str = "--response-timeout 200ms --connect-timeout 200ms";
 
+impl Case {
+    /// Only with a server that says nothing one has to run out of patience.
+    fn patience(&self) -> &'static str {
+        let silent = self.behaviour == Behaviour::Silent;
+        let garbled = self.transport == Transport::Udp && matches!(self.behaviour, Behaviour::SomethingElse { .. });
+        if silent || garbled { HASTY } else { PATIENT }
+    }
+}
+
 const CASES: &[Case] = &[
-    tcp("refuses", Behaviour::Refuse, PATIENT, |s, _| never_connected(s, "refused")),
-    tcp("says_nothing", Behaviour::Silent, HASTY, |s, _| {
+    tcp("refuses", Behaviour::Refuse, Planned, |s, _| never_connected(s, "refused")),
+    tcp("says_nothing", Behaviour::Silent, AllLost, |s, _| {
         all_lost(s, "response_timeout", "(unknown)");
         assert_eq!(s["packets"]["received"], 0);
     }),
-    tcp("sends_too_much_in_mid_packet", Behaviour::TooMuch { after: 1500 }, PATIENT, |s, lines| {
+    tcp("sends_too_much_in_mid_packet", Behaviour::TooMuch { after: 1500 }, AllLost, |s, lines| {
         all_lost(s, "protocol", "pod-1");
         one_echo_each(s);
         details(lines, &["differ from what was sent", "more than were sent"]);
     }),
-    tcp("sends_too_much_after_a_packet", Behaviour::TooMuch { after: 1024 }, PATIENT, |s, lines| {
+    tcp("sends_too_much_after_a_packet", Behaviour::TooMuch { after: 1024 }, AllLost, |s, lines| {
         all_lost(s, "protocol", "pod-1");
         one_echo_each(s);
         details(lines, &["bytes more than were sent, after 1024"]);
     }),
-    tcp("sends_something_else", Behaviour::SomethingElse { after: 1500 }, PATIENT, |s, lines| {
+    tcp("sends_something_else", Behaviour::SomethingElse { after: 1500 }, AllLost, |s, lines| {
         all_lost(s, "protocol", "pod-1");
         one_echo_each(s);
         details(lines, &["differ from what was sent"]);
     }),
-    tcp("sends_something_else_from_the_start", Behaviour::SomethingElse { after: 0 }, PATIENT, |s, lines| {
+    tcp("sends_something_else_from_the_start", Behaviour::SomethingElse { after: 0 }, AllLost, |s, lines| {
         assert_eq!((&s["lost"], &s["ended"]["protocol"]), (&CONNS.into(), &CONNS.into()));
         assert_eq!(s["packets"]["received"], 0);
         details(lines, &["differ from what was sent"]);
     }),
-    tcp("closes_half", Behaviour::HalfClose { after: 1500 }, PATIENT, |s, _| {
+    tcp("closes_half", Behaviour::HalfClose { after: 1500 }, AllLost, |s, _| {
         all_lost(s, "closed_by_peer", "pod-1");
         one_echo_each(s);
     }),
-    tcp("closes_half_before_it_has_said_its_name", Behaviour::HalfClose { after: 0 }, PATIENT, |s, _| {
+    tcp("closes_half_before_it_has_said_its_name", Behaviour::HalfClose { after: 0 }, AllLost, |s, _| {
         all_lost(s, "closed_by_peer", "(unknown)");
     }),
-    tcp("trickles_byte_by_byte", Behaviour::Trickle, PATIENT, |s, _| nothing_lost(s)),
-    tcp("resets_in_mid_packet", Behaviour::Reset { after: 1500 }, PATIENT, |s, lines| {
+    tcp("trickles_byte_by_byte", Behaviour::Trickle, Planned, |s, _| nothing_lost(s)),
+    tcp("resets_in_mid_packet", Behaviour::Reset { after: 1500 }, AllLost, |s, lines| {
         all_lost(s, "reset", "pod-1");
         one_echo_each(s);
         assert!(closed(lines).all(|l| l["errno"] == libc::ECONNRESET || l["errno"] == libc::EPIPE), "{lines:?}");
     }),
-    tcp("splits_and_joins_at_random", Behaviour::Echo, PATIENT, |s, _| nothing_lost(s)),
-    udp("refuses", Behaviour::Refuse, PATIENT, |s, _| never_connected(s, "refused")),
-    udp("says_nothing", Behaviour::Silent, HASTY, |s, _| never_connected(s, "timeout")),
-    udp("sends_each_echo_twice", Behaviour::TooMuch { after: 0 }, PATIENT, |s, _| {
+    tcp("splits_and_joins_at_random", Behaviour::Echo, Planned, |s, _| nothing_lost(s)),
+    udp("refuses", Behaviour::Refuse, Planned, |s, _| never_connected(s, "refused")),
+    udp("says_nothing", Behaviour::Silent, Planned, |s, _| never_connected(s, "timeout")),
+    udp("sends_each_echo_twice", Behaviour::TooMuch { after: 0 }, Planned, |s, _| {
         nothing_lost(s);
         assert_ne!(s["packets"]["duplicate"], 0);
     }),
-    udp("sends_something_else", Behaviour::SomethingElse { after: 0 }, HASTY, |s, _| never_connected(s, "timeout")),
+    udp("sends_something_else", Behaviour::SomethingElse { after: 0 }, Planned, |s, _| never_connected(s, "timeout")),
 ];
 
-const fn tcp(name: &'static str, behaviour: Behaviour, options: &'static str, check: fn(&Value, &[Value])) -> Case {
-    Case { name, transport: Transport::Tcp, behaviour, options, check }
+const fn tcp(name: &'static str, behaviour: Behaviour, until: Until, check: fn(&Value, &[Value])) -> Case {
+    Case { name, transport: Transport::Tcp, behaviour, until, check }
 }
 
-const fn udp(name: &'static str, behaviour: Behaviour, options: &'static str, check: fn(&Value, &[Value])) -> Case {
-    Case { name, transport: Transport::Udp, behaviour, options, check }
+const fn udp(name: &'static str, behaviour: Behaviour, until: Until, check: fn(&Value, &[Value])) -> Case {
+    Case { name, transport: Transport::Udp, behaviour, until, check }
 }
 
 pub fn add(suite: &mut Suite) {
@@ -102,11 +120,15 @@ fn server(transport: Transport, behaviour: Behaviour) -> Server {
     Server::start(Options { transport, behaviour, ..options }).unwrap()
 }
 
-/// The report, as printed, and the journal's lines. The journal's own report is the same.
+/// The report of a run to its plan's end, and the journal's lines. The journal's own report is the same.
 fn report(address: SocketAddr, options: &str) -> (Value, Vec<Value>) {
     let journal = Journal::new();
     let line = format!("run --address {address} --format json {options} {}", journal.option());
-    let printed = run(&mut tg(&line)).exits(0).report();
+    judge(&run(&mut tg(&line)).exits(0), &journal)
+}
+
+fn judge(done: &Done, journal: &Journal) -> (Value, Vec<Value>) {
+    let printed = done.report();
     assert_eq!(journal.report("--format json").exits(0).report(), printed);
     (printed, journal.lines())
 }
@@ -114,12 +136,29 @@ fn report(address: SocketAddr, options: &str) -> (Value, Vec<Value>) {
 fn conduct(case: &Case, engine: &str) {
     let server = server(case.transport, case.behaviour);
     let udp = if case.transport == Transport::Udp { "--udp" } else { "" };
-    let plan = format!("--conns {CONNS} --rate 40 --duration 400ms --no-reconnect");
-    let (summary, lines) = report(server.addr(), &format!("{plan} {udp} --engine {engine} {}", case.options));
-    assert_eq!((&summary["engine"], &summary["ending"]), (&engine.into(), &"planned".into()));
-    // 4 × 40/s × 0.4 s: whatever becomes of them, they were due.
-    assert_eq!(summary["packets"]["intended"], 64);
+    let plan = format!("--conns {CONNS} --rate 40 --no-reconnect --engine {engine} {udp} {}", case.patience());
+    let (summary, lines) = match case.until {
+        Planned => report(server.addr(), &format!("{plan} --duration 400ms")),
+        AllLost => report_of_all_lost(server.addr(), &plan),
+    };
+    assert_eq!(summary["engine"], engine);
+    let ending = if case.until == Planned { "planned" } else { "stopped" };
+    assert_eq!(summary["ending"], ending);
+    if case.until == Planned {
+        // 4 × 40/s × 0.4 s: whatever becomes of them, they were due.
+        assert_eq!(summary["packets"]["intended"], 64);
+    }
     (case.check)(&summary, &lines);
+}
+
+fn report_of_all_lost(address: SocketAddr, plan: &str) -> (Value, Vec<Value>) {
+    let journal = Journal::new();
+    let line = format!("run --address {address} --format json --monitor --until-signal {plan} {}", journal.option());
+    let run = start(&mut tg(&line));
+    journal.awaits(CONNS as usize, "closed");
+    run.is_watched();
+    run.signal("TERM");
+    judge(&run.end().exits(0), &journal)
 }
 
 fn never_connected(s: &Value, failure: &str) {

@@ -36,7 +36,7 @@ fn not_there_or_a_directory() {
     for (file, words) in [
         (directory, "it is a directory: give a journal, or ctraffic's statistics"),
         ("/nowhere/run.jsonl", "No such file or directory"),
-        ("/dev/tty/run.jsonl", "Not a directory"),
+        (&format!("{TG}/run.jsonl"), "Not a directory"),
     ] {
         run(&mut tg(&format!("report {file}"))).exits(1).prints_nothing().tells(&[&format!("error: {file}: "), words]);
     }

@@ -14,6 +14,8 @@ mod support;
 
 use faults_support::{Journal, run, tg};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use support::Suite;
@@ -39,7 +41,11 @@ const FORMS: [&str; 6] = [
 
 /// A small real journal, of a run that lost nothing and of one that never had a connection.
 fn real() -> [Vec<u8>; 2] {
-    ["", "--address 127.0.0.1:9 --backoff 20ms..20ms --source 127.0.0.1"].map(|options| {
+    // Has the port and does not listen.
+    let refusing = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    refusing.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = refusing.local_addr().unwrap().as_socket().unwrap();
+    [String::new(), format!("--address {address} --backoff 20ms")].map(|options| {
         let journal = Journal::new();
         let line = format!("run --conns 1 --rate 50 --duration 50ms {options} {}", journal.option());
         run(&mut tg(&line)).exits(0);

@@ -2,6 +2,8 @@
 
 use crate::faults_support::{Journal, run, tg};
 use crate::support::{Capability, Suite};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 /// A command line at fault, and what has to be told: what is wrong, and what is wanted.
 type Row = (&'static str, &'static [&'static str]);
@@ -138,6 +140,7 @@ pub fn add(suite: &mut Suite) {
     suite.test("arguments::a_name_that_resolves_never".into(), &[], a_name_that_resolves_never);
     suite.test("arguments::a_place_that_no_journal_can_have".into(), &[], a_place_that_no_journal_can_have);
     suite.test("arguments::an_io_uring_that_may_be_had".into(), &[Capability::Uring], an_engine_asked_for_is_taken);
+    suite.test("arguments::bytes_that_are_no_text".into(), &[], bytes_that_are_no_text);
     suite.test("arguments::an_expectation_that_fails".into(), &[], an_expectation_that_fails);
 }
 
@@ -177,6 +180,20 @@ fn a_place_that_no_journal_can_have() {
         let place = place.to_str().unwrap();
         let line = format!("run --conns 1 --duration 100ms --output {place}");
         run(&mut tg(&line)).exits(1).prints_nothing().tells(&["creating the journal", place]);
+    }
+}
+
+/// A path may be any bytes, all else is text.
+fn bytes_that_are_no_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(OsStr::from_bytes(b"run\xff\x1b[2J"));
+    let done = run(tg("run --conns 1 --duration 50ms --output").arg(&path)).exits(0);
+    assert!(!done.stdout.contains('\x1b'), "{done}");
+    run(tg("report").arg(&path)).exits(0).prints(&["Lasting connections: 1\n"]);
+    run(tg("report").arg(path.with_extension("missing"))).exits(1).keeps_from(&["\x1b"]);
+    for option in ["--address", "--rate", "--duration", "--expect", "--source"] {
+        let done = run(tg("run").arg(option).arg(OsStr::from_bytes(b"\xff\x1b[2J"))).exits(2).prints_nothing();
+        done.keeps_from(&["\x1b"]);
     }
 }
 

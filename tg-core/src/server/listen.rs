@@ -10,6 +10,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
 /// Connections that may wait to be accepted; the kernel caps it (net.core.somaxconn).
 const BACKLOG: i32 = 4096;
+/// Datagrams that may wait: those of all clients share one socket, and what does not fit is lost. The
+/// default has room for some 90 of 1 KiB. The kernel caps it (net.core.rmem_max).
+const RECEIVE_BUFFER: usize = 4 << 20;
 /// Tries to find a free port that both protocols have.
 const PORT_TRIES: usize = 16;
 
@@ -148,6 +151,10 @@ fn socket(address: SocketAddr, protocol: Protocol) -> io::Result<Socket> {
         // The connections of the server before this one may linger. Not with UDP: there it would let two
         // servers have the same port.
         socket.set_reuse_address(true)?;
+    }
+    if protocol == Protocol::Udp {
+        // Smaller will do, too.
+        let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     }
     socket.bind(&SockAddr::from(address))?;
     match protocol {

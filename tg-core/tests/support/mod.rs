@@ -10,7 +10,6 @@ use std::process::ExitCode;
 
 /// Something that a machine may lack. The names are those that `.ci/probe` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "each test binary needs some of them")]
 pub enum Capability {
     /// io_uring, as the engine uses it.
     Uring,
@@ -81,9 +80,16 @@ fn failure(command: &str) -> Option<String> {
 pub struct Suite {
     trials: Vec<Trial>,
     known: Vec<(Capability, Option<String>)>,
+    /// How many run at once; `None`: one a processor.
+    at_once: Option<usize>,
 }
 
 impl Suite {
+    /// For tests that wait more than they work: so many of them run at once.
+    pub fn waiting(at_once: usize) -> Suite {
+        Suite { at_once: Some(at_once), ..Suite::default() }
+    }
+
     /// Adds a test that can run where every one of `needs` is there.
     pub fn test(&mut self, name: String, needs: &[Capability], body: impl FnOnce() + Send + 'static) {
         let missing = needs.iter().find_map(|need| self.missing(*need));
@@ -117,6 +123,7 @@ impl Suite {
         // `--ignored` would pass what could not be run.
         arguments.ignored = false;
         arguments.include_ignored = false;
+        arguments.test_threads = arguments.test_threads.or(self.at_once);
         libtest_mimic::run(&arguments, self.trials).exit_code()
     }
 }

@@ -107,7 +107,16 @@ impl From<Ending> for RunEnding {
 /// In words, the lines that a journal lacks although its run ended in order.
 fn missing(s: &Summary) -> Option<String> {
     let (records, lines) = (s.records_lost, s.journal.unreadable_lines);
-    (records > 0 || lines > 0).then(|| {
-        format!("{records} records were lost and {lines} lines cannot be read: what is counted from them is too low")
-    })
+    let records = match records {
+        0 => None,
+        1 => Some("1 record was lost".to_owned()),
+        n => Some(format!("{n} records were lost")),
+    };
+    let lines = match lines {
+        0 => None,
+        1 => Some("1 line cannot be read".to_owned()),
+        n => Some(format!("{n} lines cannot be read")),
+    };
+    let both: Vec<String> = records.into_iter().chain(lines).collect();
+    (!both.is_empty()).then(|| format!("{}: what would be counted from there is missing", both.join(" and ")))
 }
