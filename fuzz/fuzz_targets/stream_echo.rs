@@ -147,7 +147,7 @@ impl Trial {
         }
         let (mut received, mut identified) = (0, 0);
         let (connection, mut shared) = self.shared();
-        let outcome = connection.receive_stream(&mut shared, Nanos(9), bytes, |_, echo| match echo {
+        let outcome = connection.receive_stream(&mut shared, bytes, |_, echo| match echo {
             Echo::Received(_) => received += 1,
             Echo::Identified => identified += 1,
             other => panic!("{other:?} on a stream"),

@@ -106,8 +106,13 @@ impl Run {
             if now >= next_sample {
                 self.sample(now);
             }
-            let next = wake.at.min(stop_at.unwrap_or(Nanos::MAX)).min(next_sample).min(resolver);
-            let until = if self.around.asked.is_empty() { next } else { now };
+            let next = wake.at.min(stop_at.unwrap_or(Nanos::MAX)).min(resolver);
+            let until = match next {
+                _ if !self.around.asked.is_empty() || self.pump.driver.is_finished() => now,
+                // Samples alone would go on for ever.
+                Nanos::MAX if self.pump.engine.is_idle() => Nanos::MAX,
+                next => next.min(next_sample),
+            };
             self.pump.wait(until, Nanos::ZERO, &mut self.around)?;
         }
         Ok(stopped)

@@ -57,8 +57,9 @@ fn prefix(address: IpAddr, length: &str, count: u32) -> Result<Vec<Source>, Stri
 }
 
 /// The sources of a file; every line is looked at, the first `count` sources are kept.
-fn lines(input: impl BufRead, count: u32) -> Result<Vec<Source>, String> {
+pub(super) fn lines(input: impl BufRead, count: u32) -> Result<Vec<Source>, String> {
     let mut sources = Vec::new();
+    let mut any = false;
     let mut input = input.take(FILE_MAX + 1);
     let mut line = Vec::new();
     for number in 1u64.. {
@@ -77,11 +78,13 @@ fn lines(input: impl BufRead, count: u32) -> Result<Vec<Source>, String> {
         }
         let source = source(text)
             .ok_or_else(|| format!("line {number} is `{}`: {FORM}", tg_model::wire::printable(text.as_bytes())))?;
+        any = true;
         if sources.len() < count as usize {
             sources.push(source);
         }
     }
-    Ok(sources)
+    // A plan without sources leaves the choice to the kernel, which is not what was asked for.
+    if any { Ok(sources) } else { Err(format!("there is no source in it: {FORM}, one a line")) }
 }
 
 fn source(text: &str) -> Option<Source> {
@@ -133,6 +136,9 @@ mod tests {
         let error = lines(&b"\xff\x1b[2J\n"[..], 1).unwrap_err();
         assert!(error.contains("line 1") && !error.contains('\x1b'), "{error}");
         assert!(sources("/nowhere/at all", 1).unwrap_err().contains("/nowhere/at all"));
+        for nothing in ["", "\n\n", "# none yet"] {
+            assert!(lines(nothing.as_bytes(), 1).unwrap_err().starts_with("there is no source in it"));
+        }
         assert!(lines(BufReader::new(std::io::repeat(b'x')), 1).unwrap_err().contains("longer than 64 MiB"));
     }
 

@@ -65,7 +65,7 @@ pub struct Connection {
     pub counts: Counts,
     /// Closed loop: the intended time of the packet that waits for an echo.
     pub deferred: Option<Nanos>,
-    /// When the last echo, or part of one, came; its establishment before.
+    /// UDP: when the last echo came; its establishment before.
     pub last_received: Nanos,
     /// What the server calls itself, once known.
     pub host: Option<String>,
@@ -108,9 +108,9 @@ impl Connection {
         self.queue.waiting() + u32::from(matches!(self.sending, Sending::Submitted(_)))
     }
 
-    /// Room taken of [`Outstanding`]: at least [`Connection::in_flight`].
+    /// Room taken of [`Outstanding`]: that of packets in flight, and of datagrams answered behind one.
     pub fn places(&self) -> u32 {
-        self.queue.len() + u32::from(matches!(self.sending, Sending::Submitted(_)))
+        self.queue.len()
     }
 
     /// The last message was not taken whole by the kernel yet.

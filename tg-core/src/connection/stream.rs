@@ -1,7 +1,6 @@
 //! Echoes on a stream: nothing marks packet borders, so bytes are counted and compared.
 
 use super::{Connection, Echo, ProtocolError, Shared};
-use tg_model::time::Nanos;
 
 impl Connection {
     /// Bytes came on a stream. Calls `on_echo` for each thing they tell, in order.
@@ -11,13 +10,11 @@ impl Connection {
     pub fn receive_stream(
         &mut self,
         shared: &mut Shared<'_>,
-        at: Nanos,
         bytes: &[u8],
         mut on_echo: impl FnMut(&Connection, Echo),
     ) -> Result<(), ProtocolError> {
         let size = shared.payload.size();
         let mut bytes = bytes;
-        self.last_received = at;
         while !bytes.is_empty() {
             if self.queue.is_empty() {
                 let more = bytes.len();

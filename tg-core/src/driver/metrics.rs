@@ -28,3 +28,22 @@ impl Metrics {
         self.lateness.add(&other.lateness);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_histogram_is_added_and_cleared() {
+        let mut one = Metrics::default();
+        one.latency.record(3);
+        one.service_time.record(2);
+        one.lateness.record(1);
+        let mut sum = one.clone();
+        sum.add(&one);
+        let values = |m: &Metrics| [&m.latency, &m.service_time, &m.lateness].map(|h| (h.len(), h.max()));
+        assert_eq!(values(&sum), [(2, 3), (2, 2), (2, 1)]);
+        sum.clear();
+        assert_eq!(values(&sum), [(0, 0); 3]);
+    }
+}

@@ -41,7 +41,7 @@ impl Driver {
             Echo::Identified => identified = true,
         };
         let outcome = match transport {
-            Transport::Tcp => connection.receive_stream(&mut shared, at, bytes, on_echo),
+            Transport::Tcp => connection.receive_stream(&mut shared, bytes, on_echo),
             Transport::Udp => connection.receive_datagram(&mut shared, at, bytes, on_echo),
         };
         connection.counts.add(&counts);

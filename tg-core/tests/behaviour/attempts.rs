@@ -6,7 +6,7 @@ use std::time::Duration;
 use tg_core::driver::Command;
 use tg_core::engine::{Closing, Event, Token};
 use tg_model::outcome::AttemptFailure;
-use tg_model::plan::{Backoff, PlanSpec, Resolve, Source, Target};
+use tg_model::plan::{Backoff, PlanSpec, Resolve, Source, Target, Transport};
 use tg_model::time::Nanos;
 
 const ECONNREFUSED: i32 = 111;
@@ -112,6 +112,20 @@ fn an_attempt_fails_at_the_connect_timeout_and_its_socket_is_closed() {
     hand.complete(token, Event::Connected { local: LOCAL.parse().unwrap() }, &[]);
     assert_eq!((hand.established().len(), hand.live()), (0, (0, 0)));
     assert!(hand.driver.first_attempts_over());
+}
+
+#[test]
+fn an_attempt_that_found_itself_is_refused_and_gives_the_port_back() {
+    for transport in [Transport::Tcp, Transport::Udp] {
+        let mut hand = Hand::new(|s| (s.transport, s.targets) = (transport, vec![LOCAL.parse().unwrap()]));
+        hand.poll(1);
+        hand.commands.clear();
+        hand.event(0, Event::Connected { local: LOCAL.parse().unwrap() });
+        assert_eq!(hand.closes(), [(hand.token(0), Closing::Reset)]);
+        assert_eq!((hand.failed()[0].failure, hand.live()), (AttemptFailure::Refused, (0, 0)));
+        hand.poll(101);
+        assert_eq!(hand.connects().len(), 1);
+    }
 }
 
 #[test]

@@ -8,8 +8,9 @@
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
 
-/// Something that a machine may lack.
+/// Something that a machine may lack. The names are those that `.ci/probe` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "each test binary needs some of them")]
 pub enum Capability {
     /// io_uring, as the engine uses it.
     Uring,
@@ -17,6 +18,16 @@ pub enum Capability {
     Ipv6,
     /// A few thousand open files.
     Descriptors,
+    /// Network namespaces, and `ip` to set one up.
+    Netns,
+    /// A tmpfs in a mount namespace.
+    Tmpfs,
+    /// SCHED_FIFO.
+    Realtime,
+    /// To run something as another user.
+    Root,
+    /// /dev/full.
+    Devfull,
 }
 
 impl Capability {
@@ -25,6 +36,11 @@ impl Capability {
             Capability::Uring => "uring",
             Capability::Ipv6 => "ipv6",
             Capability::Descriptors => "descriptors",
+            Capability::Netns => "netns",
+            Capability::Tmpfs => "tmpfs",
+            Capability::Realtime => "realtime",
+            Capability::Root => "root",
+            Capability::Devfull => "devfull",
         }
     }
 
@@ -38,7 +54,25 @@ impl Capability {
                 Err(e) => Some(e.to_string()),
             },
             Capability::Ipv6 => std::net::UdpSocket::bind("[::1]:0").err().map(|e| e.to_string()),
+            Capability::Netns => failure("unshare -n ip link set lo up"),
+            Capability::Tmpfs => failure("unshare -m mount -t tmpfs -o size=16k none /mnt"),
+            Capability::Realtime => tg_core::doctor::realtime().err().map(|e| e.to_string()),
+            Capability::Root => failure("setpriv --reuid=65534 --clear-groups true"),
+            Capability::Devfull => {
+                std::fs::OpenOptions::new().write(true).open("/dev/full").err().map(|e| e.to_string())
+            }
         }
+    }
+}
+
+/// Why a command fails; `None` where it does not.
+fn failure(command: &str) -> Option<String> {
+    let mut words = command.split(' ');
+    let output = std::process::Command::new(words.next()?).args(words).output();
+    match output {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(format!("`{command}`: {}", String::from_utf8_lossy(&output.stderr).trim_end())),
+        Err(error) => Some(format!("`{command}`: {error}")),
     }
 }
 

@@ -78,6 +78,11 @@ impl Simulated {
         self.world.counts
     }
 
+    /// Nothing will happen before something is submitted.
+    pub fn is_idle(&self) -> bool {
+        self.ready.is_empty() && self.happenings.is_empty()
+    }
+
     /// The resolver is asked for a name now: what it will say, and when.
     pub fn resolve(&mut self) -> (Nanos, Result<SocketAddr, String>) {
         self.world.resolve(self.now)
