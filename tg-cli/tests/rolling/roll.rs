@@ -19,7 +19,8 @@ const ENDS: [Signal; 3] = [Signal::TERM, Signal::KILL, Signal::TERM];
 pub struct Rolled {
     pub finished: Finished,
     pub journal: Journal,
-    pub pods: usize,
+    pods: usize,
+    ends: Vec<Signal>,
 }
 
 /// What the pods are called before and after.
@@ -52,7 +53,7 @@ pub fn roll(case: Case, ends: &[Signal], more: &[&str]) -> Rolled {
     }
     run.signal(Signal::INT);
     let finished = run.finish();
-    Rolled { finished, journal, pods }
+    Rolled { finished, journal, pods, ends: ends.to_vec() }
 }
 
 fn is_back(story: &Story, host: &str) -> bool {
@@ -69,7 +70,7 @@ impl Rolled {
         let nameless: Vec<&Closed> = story.lost().into_iter().filter(|c| c.host.is_none()).collect();
         assert!(nameless.iter().all(|c| c.counts.received == 0), "{nameless:?}");
         // Only a pod that was killed leaves such a queue behind.
-        let of_killed = |c: &&Closed| ENDS[c.established.conn.slot.0 as usize % self.pods] == Signal::KILL;
+        let of_killed = |c: &&Closed| self.ends[c.established.conn.slot.0 as usize % self.pods] == Signal::KILL;
         assert!(nameless.iter().all(of_killed), "{nameless:?}");
         nameless.len() as u64
     }
