@@ -81,8 +81,8 @@ pub fn alone(case: Case) {
         let to_itself = |a: &&AttemptFailed| a.detail.as_deref().is_some_and(|d| d.contains("to itself"));
         // The one port that there is may still be that of the attempt before: io_uring closes in the background.
         let taken = |a: &&AttemptFailed| a.errno == Some(libc::EADDRINUSE);
-        assert!(failed.first().is_some_and(|a| to_itself(&a)), "{failed:?}");
-        assert!(failed.iter().all(|a| to_itself(&a) || taken(&a)), "{failed:?}");
+        assert!(failed.first().is_some_and(to_itself), "{failed:?}");
+        assert!(failed.iter().all(|a| to_itself(a) || taken(a)), "{failed:?}");
         let count = |what: &dyn Fn(&&AttemptFailed) -> bool| failed.iter().filter(|a| what(a)).count();
         assert_eq!(report["failed_attempts"]["refused"], json!(count(&to_itself)), "{report}");
         assert_eq!(report["failed_attempts"]["total"], json!(failed.len()), "{report}");

@@ -91,14 +91,17 @@ impl UringEngine {
             return self.announce(token, refused(libc::EINVAL));
         };
         let entry = opcode::Send::new(fd, bytes.as_ptr(), message.len)
-            // Without MSG_DONTWAIT a send to a full buffer would wait for room.
-            .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
-            .build();
+            // Without MSG_DONTWAIT a send to a full buffer would wait for room. With MSG_WAITALL one that
+            // is cut short counts as failed, so only those sent whole have no completion: `io_send` in
+            // io_uring/net.c. None is still under way once the kernel has taken it.
+            .flags(libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
+            .build()
+            .flags(squeue::Flags::SKIP_SUCCESS);
         socket.sending = Sending::Message { start: message.start, len: message.len, at: Nanos::ZERO };
         // SAFETY: the payload is never written, and the datagram not before `sending` is idle again,
         // which this operation's completion makes it. Both outlive the ring.
         unsafe { self.push(index, Kind::Send, entry) };
-        self.unstamped.push((self.ring.pushed(), index));
+        self.queued.push_back((self.ring.pushed(), index));
     }
 
     /// Sends the rest of a message, waiting for room.
@@ -117,6 +120,10 @@ impl UringEngine {
 
     pub(super) fn close(&mut self, token: Token, how: Closing) {
         self.silence(token);
+        if self.sockets.find(token).is_none() {
+            // The attempt had failed already.
+            self.staged.retain(|taken| taken.completion.token != token);
+        }
         let info = self.sockets.find(token).and_then(|index| self.close_socket(index, how));
         self.announce(token, Event::Closed { info });
     }
