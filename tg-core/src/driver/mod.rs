@@ -142,7 +142,10 @@ impl Driver {
         let end = self.plan.duration.map_or(Nanos::MAX, |d| zero + Nanos::from(d));
         self.phase = Phase::Running { end };
         match self.plan.total_rate() {
-            Some(total) => self.schedule = Some(Schedule::new(zero, total / f64::from(self.plan.conns), self.share)),
+            Some(total) => {
+                let rate = total / f64::from(self.plan.conns);
+                self.schedule = Some(Schedule::new(zero, rate, self.plan.batch.into(), self.share));
+            }
             None => (0..self.share.len()).for_each(|slot| self.send_unlimited(slot, now)),
         }
     }
@@ -158,8 +161,8 @@ impl Driver {
             if now >= end {
                 self.stop(now);
             } else {
-                let due = self.schedule.as_ref().map_or(Nanos::MAX, |s| s.peek().at);
-                wake = Wake { at: due.min(end), packet: due < end };
+                let leaves = self.schedule.as_ref().map_or(Nanos::MAX, |s| s.leaves_at());
+                wake = Wake { at: leaves.min(end), packet: leaves < end };
             }
         }
         let timer = self.timers.next();

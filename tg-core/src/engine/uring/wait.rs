@@ -2,9 +2,9 @@
 //! when how a deadline is met does.
 
 use super::UringEngine;
+use super::key::Kind;
 use super::sockets::Sending;
 use crate::sys::clock;
-use super::key::Kind;
 use std::io;
 use tg_model::time::Nanos;
 
