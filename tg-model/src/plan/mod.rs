@@ -165,10 +165,9 @@ impl Plan {
         (within_timeout.ceil() as u32).saturating_add(1).min(room).max(self.in_flight)
     }
 
-    /// File descriptors that the run needs at its busiest: a socket a slot, as many again while lost
-    /// ones are being closed and replaced at once, and a few of its own for each thread.
+    /// File descriptors that the run needs: a socket a slot, and a few of its own for each thread.
     pub fn descriptors(&self) -> u64 {
-        u64::from(self.conns) * 2 + u64::from(self.threads) * 8 + 24
+        u64::from(self.conns) + u64::from(self.threads) * 8 + 24
     }
 }
 

@@ -29,7 +29,15 @@ impl UringEngine {
 
     fn try_connect(&mut self, token: Token, connect: &Connect) -> io::Result<()> {
         let remote = SockAddr::from(connect.remote);
-        let descriptor = socket::open(connect)?;
+        let descriptor = match socket::open(connect) {
+            Err(e) if e.raw_os_error() == Some(libc::EMFILE) && self.sockets.closing() > 0 => {
+                // Those being closed in the background may have their descriptors.
+                self.flush();
+                self.drain();
+                socket::open(connect)?
+            }
+            opened => opened?,
+        };
         if connect.transport == Transport::Udp {
             descriptor.connect(&remote)?;
             let local = socket::local(&descriptor)?;
