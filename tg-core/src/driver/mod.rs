@@ -36,6 +36,8 @@ use timers::Timers;
 
 /// Between two slots' first attempts, so that a server's accept queue is not filled in one go.
 const STAGGER: Nanos = Nanos(20_000);
+/// Room for commands at the start: all of it becomes resident. It grows where more packets are due at once.
+const COMMANDS: u32 = 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -104,7 +106,7 @@ impl Driver {
             metrics: Box::default(),
             random: Random::new(plan.seed ^ u64::from(share.shard)),
             closing: VecDeque::new(),
-            commands: VecDeque::with_capacity(share.len() as usize + 1),
+            commands: VecDeque::with_capacity(share.len().min(COMMANDS) as usize + 1),
             lines: VecDeque::new(),
             slots,
             plan,

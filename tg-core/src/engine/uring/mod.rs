@@ -91,7 +91,7 @@ impl UringEngine {
             outstanding: 0,
             queued: VecDeque::with_capacity(sizes.sq as usize),
             taken: Vec::with_capacity(sizes.sq as usize),
-            ready: VecDeque::with_capacity(config.slots),
+            ready: VecDeque::with_capacity(config.slots.min(sizes.sq as usize)),
             announced: 0,
             staged: VecDeque::with_capacity(sizes.sq as usize),
             current: None,
