@@ -58,6 +58,8 @@ pub struct UringEngine {
     announced: usize,
     /// Completions taken from the ring.
     staged: VecDeque<Taken>,
+    /// A socket was closed since they were.
+    closed_since_staged: bool,
     /// The buffer of the last completion.
     current: Option<Filled>,
     /// When the completions in the ring came.
@@ -94,6 +96,7 @@ impl UringEngine {
             ready: VecDeque::with_capacity(config.slots.min(sizes.sq as usize)),
             announced: 0,
             staged: VecDeque::with_capacity(sizes.sq as usize),
+            closed_since_staged: false,
             current: None,
             came: Nanos::ZERO,
             broken: None,
@@ -154,7 +157,7 @@ impl Engine for UringEngine {
         if !self.has_staged() {
             self.drain();
         }
-        let taken = if self.has_staged() { self.staged.pop_front() } else { None }?;
+        let taken = self.staged.pop_front()?;
         self.current = taken.filled;
         Some(taken.completion)
     }

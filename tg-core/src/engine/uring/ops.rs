@@ -128,6 +128,7 @@ impl UringEngine {
 
     pub(super) fn close(&mut self, token: Token, how: Closing) {
         self.silence(token);
+        self.closed_since_staged = true;
         if self.sockets.find(token).is_none() {
             // The attempt had failed already.
             self.staged.retain(|taken| taken.completion.token != token);

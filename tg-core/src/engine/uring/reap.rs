@@ -14,6 +14,7 @@ impl UringEngine {
     /// Takes all completions that are there, and stages the events among them: first the messages that
     /// were sent whole. Those have no completion of their own, so only an empty queue tells of them.
     pub(super) fn drain(&mut self) {
+        self.closed_since_staged &= !self.staged.is_empty();
         while let Some(entry) = self.ring.pop() {
             if let Some(taken) = self.complete(&entry) {
                 self.staged.push_back(taken);
@@ -32,18 +33,20 @@ impl UringEngine {
         self.taken = taken;
     }
 
-    /// Whether something staged is still of use. What was staged for a socket that was closed since is not.
+    /// Whether a completion is staged. What was staged for sockets that were closed since is dropped.
     pub(super) fn has_staged(&mut self) -> bool {
-        while let Some(first) = self.staged.front() {
+        while self.closed_since_staged
+            && let Some(first) = self.staged.front()
+        {
             let token = first.completion.token;
-            // A failed attempt has left its slot.
+            // An attempt that failed has left its slot by itself.
             if self.sockets.find(token).is_some() || matches!(first.completion.event, Event::ConnectFailed { .. }) {
-                return true;
+                break;
             }
             let filled = self.staged.pop_front().and_then(|taken| taken.filled);
             self.discard(filled);
         }
-        false
+        !self.staged.is_empty()
     }
 
     fn complete(&mut self, entry: &cqueue::Entry) -> Option<Taken> {
