@@ -56,12 +56,12 @@ fn doctor() {
         "io_uring ",
         "epoll ",
         "open files ",
-        "132 are needed for 50",
+        "82 are needed for 50",
         "clock ",
         "waking up ",
         "--realtime ",
     ]);
     let json = run(&mut tg("doctor --conns 50 --format json")).exits(0).json();
-    assert_eq!(json["descriptors"]["needed"], 132);
+    assert_eq!(json["descriptors"]["needed"], 82);
     assert!(json["uring_refused"].is_null() == (json["engine"] == "uring"), "{json}");
 }
