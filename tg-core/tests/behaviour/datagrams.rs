@@ -201,14 +201,15 @@ fn one_lost_datagram_does_not_use_the_limit_up() {
 
 #[test]
 fn a_datagram_awaited_for_longer_than_its_time_lets_out_what_there_is_room_for() {
-    let mut hand = Hand::up(|s| (quick(s), s.in_flight = 2).0);
+    let mut hand = Hand::up(|s| (quick(s), s.in_flight = 3).0);
     hand.tick(100);
     hand.take_echo(0);
     for ms in [200, 300] {
         hand.tick(ms);
         hand.echo(0);
     }
-    // This process stood still: time-outs begin anew. Places are for 250 ms, not for 500.
+    // This process stood still: time-outs begin anew. Places are four, for 250 ms and not for 500: they are
+    // taken before three echoes are out.
     hand.driver.stood_still(at(340), at(480));
     for ms in [480, 500, 600] {
         hand.tick(ms);
