@@ -147,6 +147,18 @@ fn a_flow_is_lost_when_nothing_came_for_the_timeout() {
 }
 
 #[test]
+fn what_came_so_long_ago_as_the_timeout_keeps_no_flow() {
+    let mut hand = Hand::up(quick);
+    let probe = hand.bytes(hand.driver.payload().datagram(0));
+    hand.tick(100);
+    hand.receive(0, &probe);
+    hand.poll_at(at(350) - Nanos(1));
+    assert_eq!(hand.totals().lost, 0);
+    hand.poll(350);
+    assert_eq!(hand.totals().lost, 1);
+}
+
+#[test]
 fn a_flow_with_nothing_out_is_not_lost() {
     let mut hand = Hand::up(|s| (quick(s), s.rate = tg_model::plan::Rate::PerConnection(1.0)).0);
     hand.tick(100);
