@@ -180,6 +180,15 @@ mod tests {
     }
 
     #[test]
+    fn adding_adds_what_is_in_range_and_what_was_clamped() {
+        let [mut sum, mut other] = [Histogram::default(), Histogram::default()];
+        sum.record(VALUE_MAX_NS + 1);
+        [5, VALUE_MAX_NS + 1, u64::MAX].iter().for_each(|ns| other.record(*ns));
+        sum.add(&other);
+        assert_eq!((sum.len(), sum.clamped(), sum.quantile(0.0)), (4, 3, 5));
+    }
+
+    #[test]
     fn the_longest_run_of_zeros_is_an_error() {
         let mut bytes = base64::engine::general_purpose::STANDARD.decode(Histogram::default().encode().v2).unwrap();
         bytes.truncate(40);
