@@ -156,6 +156,8 @@ impl Counts {
 mod tests {
     use super::*;
 
+    type Change = fn(&mut Counts);
+
     /// Every counter different, and both equations true: 136 intended, 120 sent.
     fn counts() -> Counts {
         let dropped = Dropped { no_connection: 1, in_flight_limit: 2, buffer_full: 3, late: 4, send_failed: 6 };
@@ -168,7 +170,7 @@ mod tests {
     fn each_method_counts_one_thing_once() {
         let dropped = |dropped| Counts { dropped, ..Counts::default() };
         let none = Dropped::default();
-        let all: [(fn(&mut Counts), Counts); 13] = [
+        let all: [(Change, Counts); 13] = [
             (Counts::count_intended, Counts { intended: 1, ..Counts::default() }),
             (Counts::count_sent, Counts { sent: 1, ..Counts::default() }),
             (|c| c.count_dropped(DropReason::NoConnection), dropped(Dropped { no_connection: 1, ..none })),
@@ -206,7 +208,7 @@ mod tests {
     #[test]
     fn one_counter_that_is_off_breaks_its_equation() {
         assert_eq!(counts().check(), Ok(()));
-        let off: [(fn(&mut Counts), &str); 9] = [
+        let off: [(Change, &str); 9] = [
             (|c| c.intended += 1, "intended 137 is not sent 120 + dropped 16"),
             (|c| c.dropped.no_connection -= 1, "intended 136 is not sent 120 + dropped 15"),
             (|c| c.dropped.in_flight_limit += 1, "intended 136 is not sent 120 + dropped 17"),
