@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::story::{header, journal, lines, run};
+use crate::counts::Counts;
 use crate::id::{ConnId, SlotId};
 use crate::journal::{AttemptFailed, Closed, Established, Identified, Line, Notes, Outage, Reader};
 use crate::outcome::{AttemptFailure, EndReason};
@@ -38,6 +39,23 @@ fn closed(slot: u32, nth: u64, ended_ns: u64) -> Closed {
 fn failed(slot: u32, started_ns: u64, ended_ns: u64) -> AttemptFailed {
     let (failure, errno, detail, remote) = (AttemptFailure::Refused, Some(111), None, None);
     AttemptFailed { slot: SlotId(slot), started_ns, ended_ns, failure, errno, detail, remote }
+}
+
+/// A time without service of slot 0, 7 ns of it.
+fn outage(lost: Option<u64>, replacement: Option<u64>, over: bool) -> Line {
+    let conn = |nth| ConnId { slot: SlotId(0), nth };
+    Line::Outage(Outage {
+        slot: SlotId(0),
+        lost: lost.map(conn),
+        replacement: replacement.map(conn),
+        since_ns: 0,
+        first_attempt_ns: Some(0),
+        detection_ns: 1,
+        reconnect_ns: 2,
+        wait_ns: 4,
+        failed_attempts: 0,
+        over,
+    })
 }
 
 fn fold(conns: u32, lines: &[Line]) -> Summary {
@@ -78,21 +96,6 @@ fn a_killed_run_counts_the_living_and_the_times_without_service_it_broke_off() {
 
 #[test]
 fn an_outage_told_by_its_own_line_is_not_counted_again() {
-    let outage = |lost, replacement, over| {
-        let conn = |nth| ConnId { slot: SlotId(0), nth };
-        Line::Outage(Outage {
-            slot: SlotId(0),
-            lost: Option::map(lost, conn),
-            replacement: Option::map(replacement, conn),
-            since_ns: 0,
-            first_attempt_ns: Some(0),
-            detection_ns: 1,
-            reconnect_ns: 2,
-            wait_ns: 4,
-            failed_attempts: 0,
-            over,
-        })
-    };
     let s = fold(
         1,
         &[
@@ -104,6 +107,26 @@ fn an_outage_told_by_its_own_line_is_not_counted_again() {
         ],
     );
     assert_eq!((s.outages.count, s.outages.over, s.outages.total_ns), (1, 1, 7));
+}
+
+#[test]
+fn an_outage_whose_next_line_is_missing_is_counted_apart_from_the_one_after() {
+    let s = fold(1, &[outage(Some(0), Some(1), false), outage(Some(1), Some(2), true)]);
+    assert_eq!((s.outages.count, s.outages.over, s.outages.still_out), (1, 1, 0), "one goes on in the other");
+    let s = fold(1, &[outage(Some(0), Some(1), false), outage(Some(2), Some(3), true)]);
+    assert_eq!((s.outages.count, s.outages.over, s.outages.still_out), (2, 1, 1));
+    assert_eq!(s.outages.total_ns, 7 + 7);
+}
+
+#[test]
+fn a_run_killed_after_its_last_sample_counts_the_packets_of_connections_closed_since() {
+    let counts = Counts { intended: 5, sent: 5, received: 4, lost_in_flight: 1, ..Counts::default() };
+    let ended = [0, 1].map(|slot| {
+        let up = Line::Established(established(slot, 0, 10));
+        [up, Line::Closed(Box::new(Closed { counts, ..closed(slot, 0, 100) }))]
+    });
+    let packets = fold(2, &ended.concat()).packets;
+    assert_eq!((packets.intended, packets.sent, packets.received, packets.lost_in_flight), (10, 10, 8, 2));
 }
 
 #[test]
