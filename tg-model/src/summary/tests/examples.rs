@@ -92,6 +92,7 @@ fn a_killed_run_counts_the_living_and_the_times_without_service_it_broke_off() {
     assert_eq!((o.count, o.over, o.still_out), (3, 0, 3));
     assert_eq!((o.detection.total_ns, o.reconnect.total_ns, o.wait.total_ns), (6, 40 + 150, 60));
     assert_eq!((o.max_ns, o.total_ns), (150, 256));
+    assert_eq!((o.p50_ns, o.detection.p50_ns, o.reconnect.p50_ns), (103, 3, 40));
 }
 
 #[test]
@@ -116,6 +117,23 @@ fn an_outage_whose_next_line_is_missing_is_counted_apart_from_the_one_after() {
     let s = fold(1, &[outage(Some(0), Some(1), false), outage(Some(2), Some(3), true)]);
     assert_eq!((s.outages.count, s.outages.over, s.outages.still_out), (2, 1, 1));
     assert_eq!(s.outages.total_ns, 7 + 7);
+}
+
+#[test]
+fn an_outage_that_goes_on_in_one_without_a_line_is_cut_off_as_one() {
+    let s = fold(
+        1,
+        &[
+            Line::Established(established(0, 0, 10)),
+            Line::Closed(Box::new(closed(0, 0, 100))),
+            Line::Established(established(0, 1, 120)),
+            Line::Closed(Box::new(closed(0, 1, 200))),
+            outage(Some(0), Some(1), false),
+            Line::AttemptFailed(failed(0, 200, 260)),
+        ],
+    );
+    // 7 ns that are told, 3 ns until the second loss was known, and 60 since.
+    assert_eq!((s.outages.count, s.outages.still_out, s.outages.total_ns), (1, 1, 70));
 }
 
 #[test]
