@@ -1,4 +1,5 @@
-//! `--source`: a prefix gives addresses of it, in order; a file gives sources, or the number of a bad line.
+//! `--source`: a prefix gives addresses of it, in order; a file gives sources, or the number of a bad line,
+//! or says that it has none.
 
 #![no_main]
 
@@ -17,6 +18,9 @@ fuzz_target!(|data: &[u8]| {
             let text: String = sources.iter().map(|s| format!("{}\n", s.0)).collect();
             assert_eq!(source::lines(text.as_bytes(), COUNT).as_ref(), Ok(&sources));
         }
+        Err(error) if error.starts_with("there is no source in it") => {
+            assert!(data.split(|b| *b == b'\n').all(is_idle))
+        }
         Err(error) => assert!(error.starts_with("line ") && !error.contains(char::is_control), "{error:?}"),
     }
     if let Ok(text) = std::str::from_utf8(data)
@@ -29,6 +33,12 @@ fuzz_target!(|data: &[u8]| {
         assert!(sources.iter().all(|s| is_in(s.0.ip(), address, length)), "{sources:?}");
     }
 });
+
+/// Whether a line has nothing before a comment.
+fn is_idle(line: &[u8]) -> bool {
+    let before = line.split(|b| *b == b'#').next().unwrap_or_default();
+    String::from_utf8_lossy(before).trim().is_empty()
+}
 
 /// Whether both begin with the same `length` bits.
 fn is_in(ip: IpAddr, network: IpAddr, length: u32) -> bool {

@@ -122,3 +122,21 @@ pub fn footer(end: End, totals: Totals) -> Line {
         cpu_ns: end.cpu.0,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tg_model::counts::Counts;
+
+    #[test]
+    fn the_state_of_a_run_is_the_sum_of_its_shards() {
+        let counts = Counts { intended: 7, ..Counts::default() };
+        let totals = Totals { attempts: 3, failed_attempts: 4, established: 5, lost: 6, counts };
+        let one = State { active: 1, connecting: 2, totals };
+        let mut sum = one;
+        sum.add(&one);
+        let counts = Counts { intended: 14, ..counts };
+        let totals = Totals { attempts: 6, failed_attempts: 8, established: 10, lost: 12, counts };
+        assert_eq!((sum.active, sum.connecting, sum.totals), (2, 4, totals));
+    }
+}

@@ -151,3 +151,81 @@ impl Counts {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Change = fn(&mut Counts);
+
+    /// Every counter different, and both equations true: 136 intended, 120 sent.
+    fn counts() -> Counts {
+        let dropped = Dropped { no_connection: 1, in_flight_limit: 2, buffer_full: 3, late: 4, send_failed: 6 };
+        let (received, lost_in_flight) = (20, 100);
+        let (late, duplicate, reordered, other_host) = (7, 8, 9, 10);
+        Counts { intended: 136, sent: 120, dropped, received, lost_in_flight, late, duplicate, reordered, other_host }
+    }
+
+    #[test]
+    fn each_method_counts_one_thing_once() {
+        let dropped = |dropped| Counts { dropped, ..Counts::default() };
+        let none = Dropped::default();
+        let all: [(Change, Counts); 13] = [
+            (Counts::count_intended, Counts { intended: 1, ..Counts::default() }),
+            (Counts::count_sent, Counts { sent: 1, ..Counts::default() }),
+            (|c| c.count_dropped(DropReason::NoConnection), dropped(Dropped { no_connection: 1, ..none })),
+            (|c| c.count_dropped(DropReason::InFlightLimit), dropped(Dropped { in_flight_limit: 1, ..none })),
+            (|c| c.count_dropped(DropReason::BufferFull), dropped(Dropped { buffer_full: 1, ..none })),
+            (|c| c.count_dropped(DropReason::Late), dropped(Dropped { late: 1, ..none })),
+            (|c| c.count_dropped(DropReason::SendFailed), dropped(Dropped { send_failed: 1, ..none })),
+            (Counts::count_received, Counts { received: 1, ..Counts::default() }),
+            (Counts::count_lost_in_flight, Counts { lost_in_flight: 1, ..Counts::default() }),
+            (Counts::count_late, Counts { late: 1, ..Counts::default() }),
+            (Counts::count_duplicate, Counts { duplicate: 1, ..Counts::default() }),
+            (Counts::count_reordered, Counts { reordered: 1, ..Counts::default() }),
+            (Counts::count_other_host, Counts { other_host: 1, ..Counts::default() }),
+        ];
+        for (count, once) in all {
+            let mut counted = Counts::default();
+            count(&mut counted);
+            assert_eq!(counted, once);
+            count(&mut counted);
+            let mut twice = once;
+            twice.add(&once);
+            assert_eq!(counted, twice);
+        }
+    }
+
+    #[test]
+    fn adding_adds_each_counter_and_ends_at_the_largest() {
+        let mut sum = Counts { intended: u64::MAX - 100, received: 1, ..Counts::default() };
+        sum.add(&counts());
+        assert_eq!(sum, Counts { intended: u64::MAX, received: 21, ..counts() });
+        let dropped = Dropped { late: u64::MAX, ..counts().dropped };
+        assert_eq!((counts().dropped.total(), dropped.total()), (16, u64::MAX));
+    }
+
+    #[test]
+    fn one_counter_that_is_off_breaks_its_equation() {
+        assert_eq!(counts().check(), Ok(()));
+        let off: [(Change, &str); 9] = [
+            (|c| c.intended += 1, "intended 137 is not sent 120 + dropped 16"),
+            (|c| c.dropped.no_connection -= 1, "intended 136 is not sent 120 + dropped 15"),
+            (|c| c.dropped.in_flight_limit += 1, "intended 136 is not sent 120 + dropped 17"),
+            (|c| c.dropped.buffer_full += 1, "intended 136 is not sent 120 + dropped 17"),
+            (|c| c.dropped.late += 1, "intended 136 is not sent 120 + dropped 17"),
+            (|c| c.dropped.send_failed += 1, "intended 136 is not sent 120 + dropped 17"),
+            (|c| (c.intended, c.sent) = (137, 121), "sent 121 is not received 20 + lost in flight 100"),
+            (|c| c.received -= 1, "sent 120 is not received 19 + lost in flight 100"),
+            (|c| c.lost_in_flight += 1, "sent 120 is not received 20 + lost in flight 101"),
+        ];
+        for (spoil, why) in off {
+            let mut counts = counts();
+            spoil(&mut counts);
+            assert_eq!(counts.check(), Err(why.to_owned()));
+        }
+        // A sum that no counter can hold is not right, either.
+        let huge = Counts { received: u64::MAX, ..counts() };
+        assert!(huge.check().is_err());
+    }
+}

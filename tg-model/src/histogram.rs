@@ -37,6 +37,9 @@ pub enum HistogramError {
     /// Its length or range is not tg's.
     #[error("the histogram's length is not what it says, or its range is not 1 ns to {VALUE_MAX_NS} ns with 3 digits")]
     Range,
+    /// It counts values of 0, which are below the range: HdrHistogram's form has a place for them.
+    #[error("the histogram counts {0} values of 0 ns, below its range")]
+    BelowRange(u32),
     /// A run of 2⁶³ zeros.
     #[error("the histogram has a run of zeros longer than any table")]
     Zeros,
@@ -112,6 +115,9 @@ impl Histogram {
         }
         let read: hdrhistogram::Histogram<u32> =
             Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(HistogramError::Format)?;
+        if let below @ 1.. = read.count_at(0) {
+            return Err(HistogramError::BelowRange(below));
+        }
         let mut counts = Histogram::default().counts;
         counts.add(&read).map_err(|_| HistogramError::Range)?;
         Ok(Histogram { counts, clamped: text.clamped })
@@ -174,6 +180,15 @@ mod tests {
     }
 
     #[test]
+    fn adding_adds_what_is_in_range_and_what_was_clamped() {
+        let [mut sum, mut other] = [Histogram::default(), Histogram::default()];
+        sum.record(VALUE_MAX_NS + 1);
+        [5, VALUE_MAX_NS + 1, u64::MAX].iter().for_each(|ns| other.record(*ns));
+        sum.add(&other);
+        assert_eq!((sum.len(), sum.clamped(), sum.quantile(0.0)), (4, 3, 5));
+    }
+
+    #[test]
     fn the_longest_run_of_zeros_is_an_error() {
         let mut bytes = base64::engine::general_purpose::STANDARD.decode(Histogram::default().encode().v2).unwrap();
         bytes.truncate(40);
@@ -182,6 +197,18 @@ mod tests {
         let v2 = base64::engine::general_purpose::STANDARD.encode(&bytes);
         let error = Histogram::decode(&EncodedHistogram { clamped: 0, v2 }).unwrap_err();
         assert!(matches!(error, HistogramError::Zeros), "{error}");
+    }
+
+    #[test]
+    fn values_below_the_range_are_an_error() {
+        // What fuzzing found: a histogram of 36 values whose largest is 0, as an empty one's is.
+        let mut bytes = base64::engine::general_purpose::STANDARD.decode(Histogram::default().encode().v2).unwrap();
+        bytes.truncate(40);
+        bytes.extend(b"HISAAI");
+        bytes[7] = 6;
+        let v2 = base64::engine::general_purpose::STANDARD.encode(&bytes);
+        let error = Histogram::decode(&EncodedHistogram { clamped: 0, v2 }).unwrap_err();
+        assert!(matches!(error, HistogramError::BelowRange(36)), "{error}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tg_model::wire;
 pub(super) struct History {
     /// Those given up whose echo has not come since, oldest first, the last [`History::SPAN`] of them.
     given_up: VecDeque<u64>,
-    /// The highest number whose echo came, plus one.
+    /// The highest number whose echo came.
     highest: u64,
 }
 
@@ -37,7 +37,6 @@ impl Connection {
     pub fn establish_flow(&mut self, payload: &Payload, echo: &[u8]) {
         self.sent = 1;
         self.received = 1;
-        self.datagrams.highest = 1;
         self.take_name(payload, echo);
     }
 
@@ -79,7 +78,7 @@ impl Connection {
         if number < self.datagrams.highest {
             return Echo::Reordered(packet);
         }
-        self.datagrams.highest = number + 1;
+        self.datagrams.highest = number;
         Echo::Received(packet)
     }
 

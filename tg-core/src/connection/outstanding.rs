@@ -79,12 +79,9 @@ impl Outstanding {
         ((queue.head + nth) % self.depth) as usize * self.slots + slot as usize
     }
 
-    /// Adds the newest packet. The caller keeps the limit: a full queue drops the oldest.
+    /// Adds the newest packet. The caller keeps the limit.
     pub fn push(&mut self, slot: u32, queue: &mut Queue, packet: Packet) {
         debug_assert!(queue.len < self.depth);
-        if queue.len == self.depth {
-            self.pop(slot, queue);
-        }
         let at = self.index(slot, queue, queue.len);
         self.cells[at] = packet.to_cell();
         queue.len += 1;
@@ -119,5 +116,38 @@ impl Outstanding {
         self.cells[at] = Packet { sent: Packet::ANSWERED, ..packet }.to_cell();
         queue.answered += 1;
         Some(packet)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_that_was_empty_begins_at_the_first_cell_again() {
+        let mut outstanding = Outstanding::new(1, 8);
+        let mut queue = Queue::default();
+        for _ in 0..3 {
+            outstanding.push(0, &mut queue, Packet::default());
+            outstanding.pop(0, &mut queue);
+            assert_eq!(queue, Queue::default());
+        }
+    }
+
+    #[test]
+    fn a_queue_that_is_never_empty_stays_in_the_table_and_in_order() {
+        let packet = |n: u64| Packet { intended: Nanos(n), sent: Nanos(n) };
+        let mut outstanding = Outstanding::new(2, 3);
+        let mut queues = [Queue::default(); 2];
+        for n in 0..100 {
+            for slot in [0, 1] {
+                let queue = &mut queues[slot as usize];
+                outstanding.push(slot, queue, packet(2 * n + u64::from(slot)));
+                if n > 0 {
+                    assert_eq!(outstanding.pop(slot, queue), Some(packet(2 * (n - 1) + u64::from(slot))));
+                    assert_eq!(*queue, Queue { head: (n % 3) as u32, len: 1, answered: 0 });
+                }
+            }
+        }
     }
 }

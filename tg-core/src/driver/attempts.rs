@@ -190,7 +190,7 @@ impl Driver {
         let min = Nanos::from(self.plan.backoff.min).0;
         let max = Nanos::from(self.plan.backoff.max).0;
         let full = min.saturating_mul(1 << doublings).min(max);
-        Nanos(full - self.random.below(full / 10 + 1))
+        Nanos(full - self.random.below(full / 10))
     }
 
     fn first_attempt_is_over(&mut self, slot: u32) {

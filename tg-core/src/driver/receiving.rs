@@ -16,7 +16,7 @@ impl Driver {
         let transport = self.plan.transport;
         match self.slots[slot as usize].state {
             State::Up(_) => {}
-            State::Connecting(_) if transport == Transport::Udp => return self.probe_answered(slot, at, bytes),
+            State::Connecting(_) => return self.probe_answered(slot, at, bytes),
             _ => return,
         }
         let Driver { slots, payload, outstanding, metrics, totals, .. } = self;

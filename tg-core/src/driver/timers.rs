@@ -65,4 +65,10 @@ mod tests {
         assert_eq!((t.expired(Nanos(99)), t.expired(Nanos(99)), t.expired(Nanos(99))), (Some(0), Some(1), None));
         assert_eq!(t.next(), Nanos::MAX);
     }
+    #[test]
+    fn the_same_deadline_again_takes_no_room() {
+        let mut t = Timers::new(1);
+        (0..9).for_each(|_| t.arm(0, Nanos(50)));
+        assert_eq!(t.heap.len(), 1);
+    }
 }

@@ -36,6 +36,23 @@ fn backoff_doubles_up_to_its_cap_less_a_tenth_at_most() {
 }
 
 #[test]
+fn a_deadline_left_over_from_the_lost_connection_cuts_no_backoff_short() {
+    let mut hand = Hand::up(|s| s.backoff = Backoff { min: Duration::from_millis(500), max: Duration::from_secs(1) });
+    hand.tick(100);
+    hand.poll(1_000);
+    hand.event(0, Event::PeerClosed);
+    hand.event(0, REFUSED);
+    hand.commands.clear();
+    // The echo of the packet of 100 ms would have been overdue.
+    hand.poll(1_100);
+    assert_eq!(hand.connects().len(), 0);
+    hand.poll(1_449);
+    assert_eq!(hand.connects().len(), 0);
+    hand.poll(1_500);
+    assert_eq!(hand.connects().len(), 1);
+}
+
+#[test]
 fn backoff_is_spread_by_the_seed() {
     let mut hand = Hand::new(|s| s.conns = 20);
     hand.poll(1);

@@ -1,8 +1,8 @@
 //! The closed loop: the next packet waits for the echo of the one before.
 
-use crate::hand::{Hand, at, near};
+use crate::hand::{Hand, LOCAL, at, near, udp};
 use std::time::Duration;
-use tg_core::engine::Event;
+use tg_core::engine::{Completion, Event};
 use tg_model::plan::{Mode, PlanSpec, Rate};
 use tg_model::time::Nanos;
 
@@ -144,8 +144,24 @@ fn an_unlimited_rate_ends_with_the_plan() {
     // The end has come, and nobody has polled yet.
     let echo = hand.take_echo(0);
     let token = hand.token(0);
-    hand.driver.handle(tg_core::engine::Completion { token, at: at(101), event: Event::Received }, &echo);
+    hand.driver.handle(Completion { token, at: at(101), event: Event::Received }, &echo);
     assert_eq!((hand.driver.commands().len(), hand.counts().intended), (0, 2));
+}
+
+#[test]
+fn an_unlimited_rate_sends_nothing_on_a_connection_established_at_the_end() {
+    let mut hand = Hand::new(|s| {
+        unlimited(s);
+        s.duration = Some(Duration::from_millis(100));
+    });
+    hand.poll(1);
+    hand.event(0, Event::ConnectFailed { errno: 111 });
+    hand.start(1);
+    hand.poll_at(at(101) - Nanos(1));
+    // The end has come, and nobody has polled yet.
+    let connected = Event::Connected { local: LOCAL.parse().unwrap() };
+    hand.driver.handle(Completion { token: hand.token(0), at: at(101), event: connected }, &[]);
+    assert_eq!((hand.live(), hand.driver.commands().len(), hand.counts().intended), ((1, 0), 0, 0));
 }
 
 #[test]
@@ -159,4 +175,27 @@ fn an_unlimited_rate_tries_again_after_a_full_buffer() {
     hand.poll(2);
     assert_eq!(hand.sends(), 1);
     assert_eq!((hand.counts().intended, hand.counts().dropped.buffer_full), (2, 1));
+}
+
+#[test]
+fn a_datagram_given_up_is_gone_on_from() {
+    for (change, first) in [(closed as fn(&mut PlanSpec), 100), (unlimited, 1)] {
+        let mut hand = Hand::new(|s| {
+            change(s);
+            udp(s);
+            s.response_timeout = Duration::from_millis(250);
+        });
+        let probe = hand.bytes(hand.driver.payload().datagram(0));
+        hand.poll(1);
+        hand.connected(0);
+        hand.start(100);
+        hand.tick(first);
+        hand.poll(220);
+        // An echo that nobody waits for: the flow is alive.
+        hand.receive(0, &probe);
+        hand.poll_at(at(first + 250) - Nanos(1));
+        assert_eq!((hand.sends(), hand.counts().sent, hand.live()), (0, 1, (1, 0)));
+        hand.tick(first + 250);
+        assert_eq!((hand.counts().sent, hand.counts().lost_in_flight, hand.live()), (2, 1, (1, 0)));
+    }
 }

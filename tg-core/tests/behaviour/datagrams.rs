@@ -147,6 +147,18 @@ fn a_flow_is_lost_when_nothing_came_for_the_timeout() {
 }
 
 #[test]
+fn what_came_so_long_ago_as_the_timeout_keeps_no_flow() {
+    let mut hand = Hand::up(quick);
+    let probe = hand.bytes(hand.driver.payload().datagram(0));
+    hand.tick(100);
+    hand.receive(0, &probe);
+    hand.poll_at(at(350) - Nanos(1));
+    assert_eq!(hand.totals().lost, 0);
+    hand.poll(350);
+    assert_eq!(hand.totals().lost, 1);
+}
+
+#[test]
 fn a_flow_with_nothing_out_is_not_lost() {
     let mut hand = Hand::up(|s| (quick(s), s.rate = tg_model::plan::Rate::PerConnection(1.0)).0);
     hand.tick(100);
@@ -201,14 +213,15 @@ fn one_lost_datagram_does_not_use_the_limit_up() {
 
 #[test]
 fn a_datagram_awaited_for_longer_than_its_time_lets_out_what_there_is_room_for() {
-    let mut hand = Hand::up(|s| (quick(s), s.in_flight = 2).0);
+    let mut hand = Hand::up(|s| (quick(s), s.in_flight = 3).0);
     hand.tick(100);
     hand.take_echo(0);
     for ms in [200, 300] {
         hand.tick(ms);
         hand.echo(0);
     }
-    // This process stood still: time-outs begin anew. Places are for 250 ms, not for 500.
+    // This process stood still: time-outs begin anew. Places are four, for 250 ms and not for 500: they are
+    // taken before three echoes are out.
     hand.driver.stood_still(at(340), at(480));
     for ms in [480, 500, 600] {
         hand.tick(ms);

@@ -1,7 +1,7 @@
 //! The time without service, in its parts: detection, reconnect, wait for the next packet.
 
 use crate::hand::{Hand, at, ns};
-use tg_core::engine::Event;
+use tg_core::engine::{Completion, Event};
 use tg_model::journal::Outage;
 
 fn parts(outage: &Outage) -> [u64; 4] {
@@ -36,6 +36,20 @@ fn the_parts_add_up_from_the_oldest_packet_without_echo_to_the_next_one_sent() {
     let established = &hand.established()[1];
     assert_eq!((established.first_attempt_ns, established.failed_attempts), (ns(230), 1));
     assert_eq!((established.attempt_ns, established.established_ns), (ns(345), ns(345)));
+}
+
+#[test]
+fn service_is_not_lost_later_than_it_is_known_to_be() {
+    let mut hand = Hand::up(|_| {});
+    hand.poll(100);
+    // An engine tells when it woke up; this packet left after that, and before the FIN was looked at.
+    let sent = Completion { token: hand.token(0), at: at(101), event: Event::Sent { whole: true } };
+    hand.driver.handle(sent, &[]);
+    hand.event(0, Event::PeerClosed);
+    hand.poll(120);
+    hand.connected(0);
+    hand.tick(200);
+    assert_eq!(parts(&hand.outages()[0]), [100, 0, 20, 80]);
 }
 
 #[test]

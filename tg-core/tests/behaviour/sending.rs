@@ -77,6 +77,14 @@ fn a_deadline_before_the_next_packet_is_what_wakes() {
 }
 
 #[test]
+fn a_deadline_at_the_moment_of_a_packet_does_not_make_the_wake_less_precise() {
+    let mut hand = Hand::up(|s| s.response_timeout = Duration::from_millis(PERIOD));
+    hand.tick(100);
+    hand.poll(101);
+    assert_eq!((hand.wake.at, hand.wake.packet), (at(200), true));
+}
+
+#[test]
 fn a_standstill_of_this_process_is_in_latency_and_not_in_service_time() {
     let mut hand = Hand::up(|_| {});
     hand.tick(160);

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::story::{header, journal, lines, run};
+use crate::counts::Counts;
 use crate::id::{ConnId, SlotId};
 use crate::journal::{AttemptFailed, Closed, Established, Identified, Line, Notes, Outage, Reader};
 use crate::outcome::{AttemptFailure, EndReason};
@@ -40,6 +41,23 @@ fn failed(slot: u32, started_ns: u64, ended_ns: u64) -> AttemptFailed {
     AttemptFailed { slot: SlotId(slot), started_ns, ended_ns, failure, errno, detail, remote }
 }
 
+/// A time without service of slot 0, 7 ns of it.
+fn outage(lost: Option<u64>, replacement: Option<u64>, over: bool) -> Line {
+    let conn = |nth| ConnId { slot: SlotId(0), nth };
+    Line::Outage(Outage {
+        slot: SlotId(0),
+        lost: lost.map(conn),
+        replacement: replacement.map(conn),
+        since_ns: 0,
+        first_attempt_ns: Some(0),
+        detection_ns: 1,
+        reconnect_ns: 2,
+        wait_ns: 4,
+        failed_attempts: 0,
+        over,
+    })
+}
+
 fn fold(conns: u32, lines: &[Line]) -> Summary {
     let mut builder = SummaryBuilder::new(&header(conns));
     lines.iter().for_each(|l| builder.push(l));
@@ -74,25 +92,11 @@ fn a_killed_run_counts_the_living_and_the_times_without_service_it_broke_off() {
     assert_eq!((o.count, o.over, o.still_out), (3, 0, 3));
     assert_eq!((o.detection.total_ns, o.reconnect.total_ns, o.wait.total_ns), (6, 40 + 150, 60));
     assert_eq!((o.max_ns, o.total_ns), (150, 256));
+    assert_eq!((o.p50_ns, o.detection.p50_ns, o.reconnect.p50_ns), (103, 3, 40));
 }
 
 #[test]
 fn an_outage_told_by_its_own_line_is_not_counted_again() {
-    let outage = |lost, replacement, over| {
-        let conn = |nth| ConnId { slot: SlotId(0), nth };
-        Line::Outage(Outage {
-            slot: SlotId(0),
-            lost: Option::map(lost, conn),
-            replacement: Option::map(replacement, conn),
-            since_ns: 0,
-            first_attempt_ns: Some(0),
-            detection_ns: 1,
-            reconnect_ns: 2,
-            wait_ns: 4,
-            failed_attempts: 0,
-            over,
-        })
-    };
     let s = fold(
         1,
         &[
@@ -104,6 +108,43 @@ fn an_outage_told_by_its_own_line_is_not_counted_again() {
         ],
     );
     assert_eq!((s.outages.count, s.outages.over, s.outages.total_ns), (1, 1, 7));
+}
+
+#[test]
+fn an_outage_whose_next_line_is_missing_is_counted_apart_from_the_one_after() {
+    let s = fold(1, &[outage(Some(0), Some(1), false), outage(Some(1), Some(2), true)]);
+    assert_eq!((s.outages.count, s.outages.over, s.outages.still_out), (1, 1, 0), "one goes on in the other");
+    let s = fold(1, &[outage(Some(0), Some(1), false), outage(Some(2), Some(3), true)]);
+    assert_eq!((s.outages.count, s.outages.over, s.outages.still_out), (2, 1, 1));
+    assert_eq!(s.outages.total_ns, 7 + 7);
+}
+
+#[test]
+fn an_outage_that_goes_on_in_one_without_a_line_is_cut_off_as_one() {
+    let s = fold(
+        1,
+        &[
+            Line::Established(established(0, 0, 10)),
+            Line::Closed(Box::new(closed(0, 0, 100))),
+            Line::Established(established(0, 1, 120)),
+            Line::Closed(Box::new(closed(0, 1, 200))),
+            outage(Some(0), Some(1), false),
+            Line::AttemptFailed(failed(0, 200, 260)),
+        ],
+    );
+    // 7 ns that are told, 3 ns until the second loss was known, and 60 since.
+    assert_eq!((s.outages.count, s.outages.still_out, s.outages.total_ns), (1, 1, 70));
+}
+
+#[test]
+fn a_run_killed_after_its_last_sample_counts_the_packets_of_connections_closed_since() {
+    let counts = Counts { intended: 5, sent: 5, received: 4, lost_in_flight: 1, ..Counts::default() };
+    let ended = [0, 1].map(|slot| {
+        let up = Line::Established(established(slot, 0, 10));
+        [up, Line::Closed(Box::new(Closed { counts, ..closed(slot, 0, 100) }))]
+    });
+    let packets = fold(2, &ended.concat()).packets;
+    assert_eq!((packets.intended, packets.sent, packets.received, packets.lost_in_flight), (10, 10, 8, 2));
 }
 
 #[test]

@@ -179,6 +179,7 @@ proptest! {
         prop_assert!(!s.journal.complete);
         let completed = count(|l| matches!(l, Line::Closed(c) if !c.reason.is_lost()));
         prop_assert_eq!(s.established, count(|l| matches!(l, Line::Established(_))));
+        prop_assert_eq!(s.failed_attempts.total, count(|l| matches!(l, Line::AttemptFailed(_))));
         prop_assert_eq!(s.lost + s.lasting, s.established);
         prop_assert_eq!(s.lasting, completed + s.alive_at_cut);
         // A slot has one connection at most: of the last one that it came to, no end is told yet.
