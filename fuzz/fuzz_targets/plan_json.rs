@@ -35,7 +35,7 @@ fn carry_out(plan: &Plan) {
     for _ in 0..200 {
         let due = schedule.peek();
         assert!(due.slot < share.len() && share.global(due.slot) < plan.conns);
-        assert!(schedule.leaves_at() >= due.at);
+        assert!(schedule.leaves(due.at) >= due.at);
         schedule.advance();
         assert!(schedule.peek().at >= due.at);
     }

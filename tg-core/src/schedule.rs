@@ -73,12 +73,12 @@ impl Schedule {
         self.next
     }
 
-    /// When the next due packet leaves: at its own time, or at the end of the window that it is due in.
-    pub fn leaves_at(&self) -> Nanos {
+    /// When a packet that is due at `at` leaves: then, or at the end of the window that it is due in.
+    pub fn leaves(&self, at: Nanos) -> Nanos {
         if self.batch == Nanos::ZERO {
-            return self.next.at;
+            return at;
         }
-        let windows = self.next.at.since(self.zero).0.div_ceil(self.batch.0);
+        let windows = at.since(self.zero).0.div_ceil(self.batch.0);
         self.zero + Nanos(windows.saturating_mul(self.batch.0))
     }
 
@@ -137,7 +137,7 @@ mod tests {
         let mut s = Schedule::new(Nanos(7), 5.0, Nanos::from_millis(10), whole(80));
         let mut leave = Vec::new();
         for _ in 0..9 {
-            leave.push(s.leaves_at().since(Nanos(7)).0 / 1_000_000);
+            leave.push(s.leaves(s.peek().at).since(Nanos(7)).0 / 1_000_000);
             s.advance();
         }
         // Due at 0, 2.5, 5, … ms: the first one at the end of the window before.

@@ -163,7 +163,7 @@ impl Driver {
             if now >= end {
                 self.stop(now);
             } else {
-                let leaves = self.schedule.as_ref().map_or(Nanos::MAX, |s| s.leaves_at());
+                let leaves = self.schedule.as_ref().map_or(Nanos::MAX, |s| s.leaves(s.peek().at));
                 wake = Wake { at: leaves.min(end), packet: leaves < end };
             }
         }

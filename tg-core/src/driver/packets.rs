@@ -21,13 +21,14 @@ impl Driver {
     pub(super) fn send_due(&mut self, now: Nanos, end: Nanos) {
         while let Some(schedule) = &mut self.schedule {
             let due = schedule.peek();
-            let leaves = schedule.leaves_at().min(end);
-            if leaves > now || due.at >= end {
+            if schedule.leaves(due.at).min(end) > now || due.at >= end {
                 return;
             }
-            let period = schedule.period();
+            let next = due.at + schedule.period();
+            let next_leaves = if next < end { schedule.leaves(next).min(end) } else { schedule.leaves(next) };
             schedule.advance();
-            self.packet_due(due, leaves + period <= now);
+            // Its slot's next packet leaves, too: only that one is sent.
+            self.packet_due(due, next_leaves <= now);
         }
     }
 

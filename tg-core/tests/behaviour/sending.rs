@@ -44,6 +44,18 @@ fn packets_due_within_a_batch_leave_together_at_its_end() {
 }
 
 #[test]
+fn of_two_packets_of_a_slot_that_leave_together_only_the_later_is_sent() {
+    let mut hand = Hand::up(|s| s.batch = Duration::from_millis(80));
+    hand.poll(100);
+    hand.event(0, Event::Sent { whole: true });
+    hand.echo(0);
+    assert_eq!(hand.sends(), 1);
+    // This process stood still: those due at 200 and 300 should have left at 260 and 340.
+    hand.poll(345);
+    assert_eq!((hand.sends(), hand.counts().dropped.late, hand.counts().intended), (1, 1, 3));
+}
+
+#[test]
 fn the_last_batch_leaves_by_the_plans_end() {
     let mut hand = Hand::up(|s| {
         (s.duration, s.batch) = (Some(Duration::from_millis(150)), Duration::from_millis(90));
