@@ -35,7 +35,7 @@ impl Client {
     pub fn name(self) -> String {
         match self {
             Client::Tg(engine) => format!("tg {engine}"),
-            Client::Floor => "floor 1..5ms".to_owned(),
+            Client::Floor => "floor 1-5ms".to_owned(),
             Client::EagerFloor => "floor 1ms".to_owned(),
             Client::Ctraffic => Peer::Ctraffic.name().to_owned(),
         }

@@ -13,7 +13,7 @@ use crate::suite::Options;
 /// The yardstick's figures for ctraffic, of another machine of 2 cores: RST and FIN together.
 const YARDSTICK_ONE: [f64; 7] = [f64::NAN, 107.0, 199.5, f64::NAN, 107.0, 199.5, f64::NAN];
 const YARDSTICK_MANY: [f64; 5] = [f64::NAN, 198.0, f64::NAN, f64::NAN, f64::NAN];
-const FLOOR: &str = "floor 1..5ms";
+const FLOOR: &str = "floor 1-5ms";
 const OWN: [&str; 2] = ["tg epoll", "tg uring"];
 const PAIRS: [(&str, &str); 2] = [(OWN[0], FLOOR), (OWN[1], FLOOR)];
 const P50_MAX_MS: f64 = 0.2;
@@ -160,12 +160,12 @@ mod tests {
         let options = Options { rounds: 2, seconds: 10, smoke: false, quiet_wait: Duration::ZERO, programs };
         let text = make(&options, &found, &Diary::new(Duration::ZERO)).text();
         assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
-        assert!(text.contains("\ntg uring         –        –"), "{text}");
+        assert!(text.contains("\ntg uring        –        –"), "{text}");
         assert!(
-            text.contains("\nctraffic*        –      107      200        –      107      200        –\n"),
+            text.contains("\nctraffic*       –      107      200        –      107      200        –\n"),
             "{text}"
         );
-        assert!(text.contains("\ntg epoll / floor 1..5ms     1.00     1.00"), "{text}");
+        assert!(text.contains("\ntg epoll / floor 1-5ms     1.00     1.00"), "{text}");
         let flat = text.replace("\n  ", " ");
         assert!(flat.contains("\n- met: tg epoll: RST → SYN, p50: 0.14 ms (target: at most 0.2 ms)\n"), "{text}");
         assert!(text.contains("lost and back within 1 s in 1 of 20 ends."), "{text}");
