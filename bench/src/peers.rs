@@ -5,7 +5,8 @@ use crate::load::Load;
 use crate::process::Guard;
 use crate::programs::on_path;
 use anyhow::Context;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -159,8 +160,15 @@ fn free_ports(count: u32) -> anyhow::Result<RangeInclusive<u16>> {
     let count = u16::try_from(count).context("too many ports")?;
     // Below those that clients are given.
     let mut ranges = (10_000..20_000u16).step_by(usize::from(count.max(1))).map(|first| first..=first + count - 1);
-    let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    ranges.find(|range| range.clone().all(free)).context("no range of ports is free")
+    ranges.find(|range| range.clone().all(is_free)).context("no range of ports is free")
+}
+
+/// Whether a server may listen there that does not ask to share its port with connections that are over:
+/// std's listeners do.
+fn is_free(port: u16) -> bool {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP));
+    let address = SockAddr::from(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    socket.and_then(|socket| socket.bind(&address)).is_ok()
 }
 
 /// Waits until every port is taken: without a connection, which the server would count.
@@ -192,6 +200,7 @@ fn listening(table: &str) -> Vec<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
 
     const LOAD: Load = Load { conns: 80, rate: 5.0, size: 1024, seconds: 10 };
 
@@ -223,5 +232,6 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         await_listeners(&(port..=port)).unwrap();
+        assert!(!is_free(port));
     }
 }

@@ -161,10 +161,7 @@ mod tests {
         let text = make(&options, &found, &Diary::new(Duration::ZERO)).text();
         assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
         assert!(text.contains("\ntg uring        –        –"), "{text}");
-        assert!(
-            text.contains("\nctraffic*       –      107      200        –      107      200        –\n"),
-            "{text}"
-        );
+        assert!(text.contains("\nctraffic*       –      107      200        –      107      200        –\n"), "{text}");
         assert!(text.contains("\ntg epoll / floor 1-5ms     1.00     1.00"), "{text}");
         let flat = text.replace("\n  ", " ");
         assert!(flat.contains("\n- met: tg epoll: RST → SYN, p50: 0.14 ms (target: at most 0.2 ms)\n"), "{text}");
