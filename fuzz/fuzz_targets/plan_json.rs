@@ -30,11 +30,12 @@ fn carry_out(plan: &Plan) {
     assert!(payload.identity_end() <= payload.size());
     let Some(total) = plan.total_rate() else { return };
     let share = Share { shard: plan.threads - 1, shards: plan.threads, total: plan.conns };
-    let mut schedule = Schedule::new(Nanos(1), total / f64::from(plan.conns), share);
+    let mut schedule = Schedule::new(Nanos(1), total / f64::from(plan.conns), plan.batch.into(), share);
     assert!(schedule.period() > Nanos::ZERO);
     for _ in 0..200 {
         let due = schedule.peek();
         assert!(due.slot < share.len() && share.global(due.slot) < plan.conns);
+        assert!(schedule.leaves_at() >= due.at);
         schedule.advance();
         assert!(schedule.peek().at >= due.at);
     }

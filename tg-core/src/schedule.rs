@@ -50,6 +50,8 @@ pub struct Due {
 pub struct Schedule {
     zero: Nanos,
     period_fs: u128,
+    /// Zero: each packet leaves at its own time.
+    batch: Nanos,
     share: Share,
     round: u64,
     slot: u32,
@@ -57,10 +59,11 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule whose time zero is `zero`, at `rate` packets a second for each slot.
-    pub fn new(zero: Nanos, rate: f64, share: Share) -> Schedule {
+    /// A schedule whose time zero is `zero`, at `rate` packets a second for each slot. Packets due within
+    /// windows of `batch`, counted from zero, leave together.
+    pub fn new(zero: Nanos, rate: f64, batch: Nanos, share: Share) -> Schedule {
         let first = Due { slot: 0, at: zero };
-        let mut schedule = Schedule { zero, period_fs: period_fs(rate), share, round: 0, slot: 0, next: first };
+        let mut schedule = Schedule { zero, period_fs: period_fs(rate), batch, share, round: 0, slot: 0, next: first };
         schedule.next = schedule.due();
         schedule
     }
@@ -68,6 +71,15 @@ impl Schedule {
     /// The next due packet. It stays the next one until [`Schedule::advance`].
     pub fn peek(&self) -> Due {
         self.next
+    }
+
+    /// When the next due packet leaves: at its own time, or at the end of the window that it is due in.
+    pub fn leaves_at(&self) -> Nanos {
+        if self.batch == Nanos::ZERO {
+            return self.next.at;
+        }
+        let windows = self.next.at.since(self.zero).0.div_ceil(self.batch.0);
+        self.zero + Nanos(windows.saturating_mul(self.batch.0))
     }
 
     /// Goes on to the packet after it.
@@ -113,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_seeds_load_is_one_packet_each_2500_microseconds() {
-        let mut s = Schedule::new(Nanos(7), 5.0, whole(80));
+        let mut s = Schedule::new(Nanos(7), 5.0, Nanos::ZERO, whole(80));
         for i in 0..400u64 {
             assert_eq!(s.peek(), Due { slot: (i % 80) as u32, at: Nanos(7 + i * 2_500_000) });
             s.advance();
@@ -121,8 +133,20 @@ mod tests {
     }
 
     #[test]
+    fn packets_of_a_window_leave_at_its_end() {
+        let mut s = Schedule::new(Nanos(7), 5.0, Nanos::from_millis(10), whole(80));
+        let mut leave = Vec::new();
+        for _ in 0..9 {
+            leave.push(s.leaves_at().since(Nanos(7)).0 / 1_000_000);
+            s.advance();
+        }
+        // Due at 0, 2.5, 5, … ms: the first one at the end of the window before.
+        assert_eq!(leave, [0, 10, 10, 10, 10, 20, 20, 20, 20]);
+    }
+
+    #[test]
     fn a_rate_that_is_no_whole_period_does_not_drift() {
-        let mut s = Schedule::new(Nanos(0), 3.0, whole(1));
+        let mut s = Schedule::new(Nanos(0), 3.0, Nanos::ZERO, whole(1));
         (0..3_000_000).for_each(|_| s.advance());
         // A third of a femtosecond a packet: 1 ns after eleven days.
         assert!(s.peek().at.0.abs_diff(1_000_000 * 1_000_000_000) <= 1, "{:?}", s.peek());
@@ -132,9 +156,9 @@ mod tests {
         #[test]
         fn shards_together_make_the_whole_in_order(total in 1u32..60, shards in 1u32..8, rate in 0.01f64..1e5) {
             let shards = shards.min(total);
-            let mut all = Schedule::new(Nanos(0), rate, whole(total));
+            let mut all = Schedule::new(Nanos(0), rate, Nanos::ZERO, whole(total));
             let mut parts: Vec<_> =
-                (0..shards).map(|shard| Schedule::new(Nanos(0), rate, Share { shard, shards, total })).collect();
+                (0..shards).map(|shard| Schedule::new(Nanos(0), rate, Nanos::ZERO, Share { shard, shards, total })).collect();
             for _ in 0..3 * total {
                 let due = all.peek();
                 let part = &mut parts[(due.slot % shards) as usize];

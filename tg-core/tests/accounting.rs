@@ -70,8 +70,8 @@ fn plan(transport: Transport) -> impl Strategy<Value = PlanSpec> {
     let numbers = (1u32..12, 520u32..3000, 1u32..9, 1u64..5_000);
     let rate = prop_oneof![4 => (0.5f64..40.0).prop_map(Rate::PerConnection), 1 => Just(Rate::Unlimited)];
     let target = prop_oneof![3 => Just("192.0.2.1:5003"), 1 => Just("pod.test:5003")];
-    (numbers, rate, any::<[bool; 3]>(), target).prop_map(
-        move |((conns, size, in_flight, ms), rate, [closed, reconnect, ramp], target)| PlanSpec {
+    (numbers, rate, any::<[bool; 4]>(), target).prop_map(
+        move |((conns, size, in_flight, ms), rate, [closed, reconnect, ramp, batch], target)| PlanSpec {
             transport,
             conns,
             size,
@@ -79,6 +79,8 @@ fn plan(transport: Transport) -> impl Strategy<Value = PlanSpec> {
             rate,
             duration: Some(Duration::from_millis(ms)),
             mode: if closed || rate == Rate::Unlimited { Mode::ClosedLoop } else { Mode::OpenLoop },
+            // 25 ms is the shortest period.
+            batch: Duration::from_millis(if batch && rate != Rate::Unlimited { 20 } else { 0 }),
             reconnect,
             ramp: Duration::from_millis(if ramp { 300 } else { 0 }),
             backoff: Backoff { min: Duration::from_millis(50), max: Duration::from_millis(400) },

@@ -62,6 +62,11 @@ pub struct RunArgs {
     /// default is open loop: packets leave at their times
     #[arg(long, help_heading = "Traffic")]
     pub closed_loop: bool,
+    /// Packets due within windows of this length leave together, at its end:
+    /// less CPU a packet at high rates, for up to so much lateness; 0s: each
+    /// packet leaves at its own time
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = span::parse, help_heading = "Traffic")]
+    pub batch: Duration,
     /// Echoes that may be out on one connection
     #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Traffic")]
     pub in_flight: u32,

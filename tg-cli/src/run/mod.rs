@@ -21,7 +21,7 @@ use tg_core::run::{self as core, Options, Outcome, RunHandle, StartError};
 use tg_model::summary::RunEnding;
 
 /// How often signals, the run's end and the display are looked at.
-const TICK: Duration = Duration::from_millis(50);
+const TICK: Duration = Duration::from_millis(100);
 
 pub fn run(args: &RunArgs) -> Result<(), Problem> {
     let mut signals = StopSignals::catch()?;

@@ -32,6 +32,7 @@ fn spec(args: &RunArgs, targets: Vec<Target>) -> Result<PlanSpec, Problem> {
         size: args.size,
         duration: (!args.until_signal).then_some(args.duration),
         mode: if args.closed_loop { Mode::ClosedLoop } else { Mode::OpenLoop },
+        batch: args.batch,
         in_flight: args.in_flight,
         connect_timeout: args.connect_timeout,
         response_timeout: args.response_timeout,
@@ -107,7 +108,7 @@ mod tests {
         let got = of("-a 127.0.0.1:1 -a x:2 --conns 3 --total-rate 1.5 --until-signal --udp --family ipv4 \
                       --engine epoll --threads 2 --spin 50us --realtime --source 127.0.0.0/8 --ramp 1s \
                       --connect-timeout 2s --response-timeout 300ms --no-reconnect --backoff 1ms..2s --in-flight 5 \
-                      --closed-loop --seed 9 --resolve each --size 100");
+                      --closed-loop --batch 10ms --seed 9 --resolve each --size 100");
         let ms = Duration::from_millis;
         let spec = PlanSpec {
             targets: vec!["127.0.0.1:1".parse().unwrap(), "x:2".parse().unwrap()],
@@ -119,6 +120,7 @@ mod tests {
             size: 100,
             duration: None,
             mode: Mode::ClosedLoop,
+            batch: ms(10),
             in_flight: 5,
             connect_timeout: ms(2000),
             response_timeout: ms(300),
@@ -164,6 +166,7 @@ mod tests {
             ("--size 63", "packet size"),
             ("--duration 0s", "duration"),
             ("--rate max", "closed"),
+            ("--rate 5 --batch 201ms", "batch"),
             ("--udp --user-timeout 1s", "user time-out"),
             ("--source 10.0.0.0/30", "2 source addresses for 80"),
             ("--source 10.0.0.0/33", "prefix"),

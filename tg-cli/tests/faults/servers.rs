@@ -60,7 +60,8 @@ const CASES: &[Case] = &[
     tcp("sends_too_much_after_a_packet", Behaviour::TooMuch { after: 1024 }, AllLost, |s, lines| {
         all_lost(s, "protocol", "pod-1");
         one_echo_each(s);
-        details(lines, &["bytes more than were sent, after 1024"]);
+        // On a slow machine the next packet may be out already, and its echo is what they are taken for.
+        details(lines, &["bytes more than were sent, after 1024", "differ from what was sent"]);
     }),
     tcp("sends_something_else", Behaviour::SomethingElse { after: 1500 }, AllLost, |s, lines| {
         all_lost(s, "protocol", "pod-1");

@@ -7,7 +7,7 @@ use crate::standin::behaviour::Behaviour;
 use crate::standin::server::{Options, Server};
 use serde_json::json;
 use std::io::Write;
-use tg_model::journal::RunEvent;
+use tg_model::journal::{AttemptFailed, RunEvent};
 
 pub fn monitor(case: Case) {
     let (run, _journal, _pod) = undisturbed(case, &["--monitor", "--format", "json"]);
@@ -76,10 +76,15 @@ pub fn alone(case: Case) {
         let (run, journal) = case.run(&[address], &plan);
         let report = run.finish().with(0).json();
         assert_eq!((&report["established"], &report["never_connected"]), (&json!(0), &json!(1)), "{report}");
-        assert_eq!(report["failed_attempts"]["total"], report["failed_attempts"]["refused"]);
         let story = journal.read();
         let failed = story.failed();
-        assert!(!failed.is_empty());
-        assert!(failed.iter().all(|a| a.detail.as_deref().is_some_and(|d| d.contains("to itself"))), "{failed:?}");
+        let to_itself = |a: &&AttemptFailed| a.detail.as_deref().is_some_and(|d| d.contains("to itself"));
+        // The one port that there is may still be that of the attempt before: io_uring closes in the background.
+        let taken = |a: &&AttemptFailed| a.errno == Some(libc::EADDRINUSE);
+        assert!(failed.first().is_some_and(to_itself), "{failed:?}");
+        assert!(failed.iter().all(|a| to_itself(a) || taken(a)), "{failed:?}");
+        let count = |what: &dyn Fn(&&AttemptFailed) -> bool| failed.iter().filter(|a| what(a)).count();
+        assert_eq!(report["failed_attempts"]["refused"], json!(count(&to_itself)), "{report}");
+        assert_eq!(report["failed_attempts"]["total"], json!(failed.len()), "{report}");
     }
 }

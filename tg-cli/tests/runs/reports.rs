@@ -120,6 +120,6 @@ fn doctor_tells_what_a_plan_needs() {
     let got = tg().args(["doctor", "--conns", "50", "--format", "json"]).output().unwrap();
     assert_eq!(got.status.code(), Some(0), "{}", text(&got.stderr));
     let json = json(&got);
-    assert_eq!((&json["descriptors"]["conns"], &json["descriptors"]["needed"]), (&50.into(), &132.into()));
+    assert_eq!((&json["descriptors"]["conns"], &json["descriptors"]["needed"]), (&50.into(), &82.into()));
     assert!(json["wake_up"]["suggested_spin_ns"].is_u64(), "{json}");
 }

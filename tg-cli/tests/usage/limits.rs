@@ -1,6 +1,7 @@
 //! What this machine does not grant: file descriptors, real-time scheduling.
 
 use crate::faults_support::{Journal, TG, after, eventually, run, start, tg};
+use crate::standin::behaviour::Behaviour;
 use crate::standin::server::{Counts, Options, Server};
 use crate::support::{Capability, Suite};
 use std::fs;
@@ -9,6 +10,10 @@ use std::os::unix::fs::PermissionsExt;
 pub fn add(suite: &mut Suite) {
     suite.test("limits::descriptors_before_the_first_attempt".into(), &[], descriptors_before_the_first_attempt);
     suite.test("limits::descriptors_of_the_own_server_too".into(), &[], descriptors_of_the_own_server_too);
+    for engine in ["epoll", "uring"] {
+        let needs: &[Capability] = if engine == "uring" { &[Capability::Uring] } else { &[] };
+        suite.test(format!("limits::{engine}::a_replacement_needs_none_more"), needs, move || replaced(engine));
+    }
     suite.test("limits::a_soft_limit_is_raised".into(), &[], a_soft_limit_is_raised);
     suite.test("limits::hardly_any_descriptor_at_all".into(), &[], hardly_any_descriptor_at_all);
     suite.test("limits::realtime_refused".into(), &[Capability::Root], realtime_refused);
@@ -39,6 +44,19 @@ fn descriptors_before_the_first_attempt() {
         run(&mut limited(enough, &line)).exits(0).prints(&["Lasting connections: 100\n"]);
         assert_eq!(server.counts().connections, 100);
     }
+}
+
+/// With no descriptor to spare each connection is lost, and replaced at once.
+fn replaced(engine: &str) {
+    let silent = Options { behaviour: Behaviour::Silent, ..Options::new("pod-1", "127.0.0.1:0".parse().unwrap()) };
+    let server = Server::start(silent).unwrap();
+    // Batched: they are lost in one go.
+    let plan = "--conns 100 --rate 20 --batch 50ms --duration 400ms --response-timeout 100ms --format json";
+    let line = format!("run --address {} {plan} --engine {engine}", server.addr());
+    let enough = number_told(&run(&mut limited(30, &line)).exits(2).stderr);
+    let report = run(&mut limited(enough, &line)).exits(0).report();
+    assert!(report["lost"].as_u64().unwrap() >= 100, "{report}");
+    assert_eq!(report["failed_attempts"]["local_error"], 0, "{report}");
 }
 
 fn descriptors_of_the_own_server_too() {

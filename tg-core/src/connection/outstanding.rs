@@ -17,6 +17,14 @@ pub struct Packet {
 impl Packet {
     const ANSWERED: Nanos = Nanos::MAX;
 
+    fn to_cell(self) -> Cell {
+        [self.intended.0, self.sent.0]
+    }
+
+    fn of_cell([intended, sent]: Cell) -> Packet {
+        Packet { intended: Nanos(intended), sent: Nanos(sent) }
+    }
+
     /// A datagram in the middle of the queue whose echo has come.
     pub fn is_answered(self) -> bool {
         self.sent == Packet::ANSWERED
@@ -48,10 +56,13 @@ impl Queue {
     }
 }
 
+/// A packet's two times, in nanoseconds.
+type Cell = [u64; 2];
+
 /// The table.
 #[derive(Debug)]
 pub struct Outstanding {
-    cells: Vec<Packet>,
+    cells: Vec<Cell>,
     slots: usize,
     depth: u32,
 }
@@ -60,8 +71,8 @@ impl Outstanding {
     /// Room for `depth` packets of each of `slots` slots.
     pub fn new(slots: u32, depth: u32) -> Outstanding {
         let slots = slots as usize;
-        // All zero bytes: the allocator hands out untouched pages.
-        Outstanding { cells: vec![Packet::default(); slots * depth as usize], slots, depth }
+        // Zeroed numbers come from the allocator as untouched pages; a struct of ours would be written.
+        Outstanding { cells: vec![Cell::default(); slots * depth as usize], slots, depth }
     }
 
     fn index(&self, slot: u32, queue: &Queue, nth: u32) -> usize {
@@ -75,7 +86,7 @@ impl Outstanding {
             self.pop(slot, queue);
         }
         let at = self.index(slot, queue, queue.len);
-        self.cells[at] = packet;
+        self.cells[at] = packet.to_cell();
         queue.len += 1;
     }
 
@@ -86,7 +97,7 @@ impl Outstanding {
 
     /// The packet `nth` after the oldest.
     pub fn get(&self, slot: u32, queue: &Queue, nth: u32) -> Option<Packet> {
-        (nth < queue.len).then(|| self.cells[self.index(slot, queue, nth)])
+        (nth < queue.len).then(|| Packet::of_cell(self.cells[self.index(slot, queue, nth)]))
     }
 
     /// Takes the oldest packet out.
@@ -105,7 +116,7 @@ impl Outstanding {
     pub fn answer(&mut self, slot: u32, queue: &mut Queue, nth: u32) -> Option<Packet> {
         let packet = self.get(slot, queue, nth).filter(|p| !p.is_answered())?;
         let at = self.index(slot, queue, nth);
-        self.cells[at].sent = Packet::ANSWERED;
+        self.cells[at] = Packet { sent: Packet::ANSWERED, ..packet }.to_cell();
         queue.answered += 1;
         Some(packet)
     }

@@ -36,6 +36,8 @@ use timers::Timers;
 
 /// Between two slots' first attempts, so that a server's accept queue is not filled in one go.
 const STAGGER: Nanos = Nanos(20_000);
+/// Room for commands at the start: all of it becomes resident. It grows where more packets are due at once.
+const COMMANDS: u32 = 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -104,7 +106,7 @@ impl Driver {
             metrics: Box::default(),
             random: Random::new(plan.seed ^ u64::from(share.shard)),
             closing: VecDeque::new(),
-            commands: VecDeque::with_capacity(share.len() as usize + 1),
+            commands: VecDeque::with_capacity(share.len().min(COMMANDS) as usize + 1),
             lines: VecDeque::new(),
             slots,
             plan,
@@ -142,7 +144,10 @@ impl Driver {
         let end = self.plan.duration.map_or(Nanos::MAX, |d| zero + Nanos::from(d));
         self.phase = Phase::Running { end };
         match self.plan.total_rate() {
-            Some(total) => self.schedule = Some(Schedule::new(zero, total / f64::from(self.plan.conns), self.share)),
+            Some(total) => {
+                let rate = total / f64::from(self.plan.conns);
+                self.schedule = Some(Schedule::new(zero, rate, self.plan.batch.into(), self.share));
+            }
             None => (0..self.share.len()).for_each(|slot| self.send_unlimited(slot, now)),
         }
     }
@@ -158,8 +163,8 @@ impl Driver {
             if now >= end {
                 self.stop(now);
             } else {
-                let due = self.schedule.as_ref().map_or(Nanos::MAX, |s| s.peek().at);
-                wake = Wake { at: due.min(end), packet: due < end };
+                let leaves = self.schedule.as_ref().map_or(Nanos::MAX, |s| s.leaves_at());
+                wake = Wake { at: leaves.min(end), packet: leaves < end };
             }
         }
         let timer = self.timers.next();

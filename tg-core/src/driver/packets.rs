@@ -21,12 +21,13 @@ impl Driver {
     pub(super) fn send_due(&mut self, now: Nanos, end: Nanos) {
         while let Some(schedule) = &mut self.schedule {
             let due = schedule.peek();
-            if due.at > now || due.at >= end {
+            let leaves = schedule.leaves_at().min(end);
+            if leaves > now || due.at >= end {
                 return;
             }
             let period = schedule.period();
             schedule.advance();
-            self.packet_due(due, due.at + period <= now);
+            self.packet_due(due, leaves + period <= now);
         }
     }
 
@@ -72,6 +73,8 @@ impl Driver {
             Transport::Udp => connection.next_datagram(shared.payload, intended),
         };
         self.op(Op::Send(token, message));
+        // The engine may say only later that it is sent.
+        self.timers.arm(slot, intended + self.plan.response_timeout.into());
     }
 
     /// Unlimited rate: the next packet is intended now.

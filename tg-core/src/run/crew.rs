@@ -140,9 +140,10 @@ fn stand<E: Engine>(
 ) {
     let spin = match setup.plan.spin {
         Spin::WindowNs(ns) => Nanos(ns),
-        // The window costs nothing where packets leave as fast as echoes return.
-        Spin::Auto if setup.plan.total_rate().is_none() => Nanos::ZERO,
-        Spin::Auto => spin::measure(&mut engine).map_or(Nanos::ZERO, |w| Nanos(w.suggested_spin_ns)),
+        Spin::Auto => match spin::pause(&setup.plan, share) {
+            Some(pause) => spin::measure(&mut engine).map_or(Nanos::ZERO, |w| spin::window(w, pause)),
+            None => Nanos::ZERO,
+        },
     };
     let _ = stands.send(Ok(spin));
     let Ok(origin) = gone.recv() else { return };

@@ -31,7 +31,7 @@ pub(super) fn prepare(plan: &Plan, other_descriptors: u64) -> Result<Prepared, S
         prepared.destinations.push(destination);
     }
     check_sources(plan, &prepared.destinations)?;
-    check_descriptors(plan.descriptors() + other_descriptors)?;
+    check_descriptors(plan.descriptors() + other_descriptors, plan.conns.into())?;
     Ok(prepared)
 }
 
@@ -68,9 +68,10 @@ fn check_sources(plan: &Plan, destinations: &[Destination]) -> Result<(), StartE
     Ok(())
 }
 
-fn check_descriptors(run: u64) -> Result<(), StartError> {
+/// `spare`: more that are taken where they may be had, for sockets that close while others replace them.
+fn check_descriptors(run: u64, spare: u64) -> Result<(), StartError> {
     let need = run + limits::open_descriptors();
     // Where the kernel will not say, the attempts will.
-    let have = limits::raise_descriptors(need).unwrap_or(need);
+    let have = limits::raise_descriptors(need + spare).unwrap_or(need);
     if have < need { Err(StartError::Descriptors { need, have }) } else { Ok(()) }
 }

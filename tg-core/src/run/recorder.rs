@@ -22,6 +22,8 @@ use tg_model::time::Nanos;
 
 /// The journal is written and flushed so often: what a killed run loses at most.
 const TICK: Duration = Duration::from_millis(100);
+/// As long as connections are being made, two lines each: what waits would take more memory than they do.
+const STARTING_TICK: Duration = Duration::from_millis(5);
 
 /// A journal's file.
 #[derive(Debug)]
@@ -128,7 +130,8 @@ impl Recorder {
         first.iter().for_each(|line| self.record(line));
         self.crew.go(Nanos(self.header.monotonic_ns));
         while self.ends.len() < self.states.len() {
-            match self.crew.reports.recv_timeout(TICK) {
+            let tick = if self.orders.zero().is_none() { STARTING_TICK } else { TICK };
+            match self.crew.reports.recv_timeout(tick) {
                 Ok(report) => self.take(report),
                 Err(RecvTimeoutError::Timeout) => {}
                 // A shard panicked: its report will not come.

@@ -1,7 +1,9 @@
 //! How late this machine wakes a sleeper, and the busy-wait window that makes up for it.
 
 use crate::engine::Engine;
+use crate::schedule::{Share, period};
 use std::io;
+use tg_model::plan::Plan;
 use tg_model::time::Nanos;
 
 /// Wake-ups measured: about 30 ms in all.
@@ -21,6 +23,21 @@ pub struct WakeUp {
     pub max_ns: u64,
     /// The window that `--spin auto` takes: the 90th percentile, at most 150 µs.
     pub suggested_spin_ns: u64,
+}
+
+/// From one packet of a shard to the next. `None` where precise times are not what is asked for: packets
+/// leave as fast as echoes return, or batched.
+pub(crate) fn pause(plan: &Plan, share: Share) -> Option<Nanos> {
+    let total = plan.total_rate().filter(|_| plan.batch.is_zero())?;
+    let per_slot = period(total / f64::from(plan.conns));
+    Some(Nanos(per_slot.0 / u64::from(share.len()).max(1)))
+}
+
+/// The window to take. None where it would fill half of the pause between packets: that costs more than
+/// sleeping, and the thread is awake most of the time anyhow.
+pub(crate) fn window(measured: WakeUp, pause: Nanos) -> Nanos {
+    let window = Nanos(measured.suggested_spin_ns);
+    if window.0 <= pause.0 / 2 { window } else { Nanos::ZERO }
 }
 
 /// Measures with an engine that has nothing else to do.
@@ -44,4 +61,32 @@ pub(crate) fn measure(engine: &mut impl Engine) -> io::Result<WakeUp> {
         max_ns: errors[ROUNDS - 1],
         suggested_spin_ns: at(90).min(WINDOW_MAX_NS),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tg_model::plan::{Mode, PlanSpec, Rate, Target};
+
+    fn pause_of(change: impl FnOnce(&mut PlanSpec)) -> Option<Nanos> {
+        let mut spec = PlanSpec::new(["127.0.0.1:1".parse::<Target>().unwrap()]);
+        change(&mut spec);
+        let plan = Plan::try_from(spec).unwrap();
+        pause(&plan, Share { shard: 0, shards: 2, total: plan.conns })
+    }
+
+    #[test]
+    fn a_window_is_taken_where_it_is_at_most_half_of_the_pause() {
+        let measured = WakeUp { p50_ns: 50_000, p90_ns: 60_000, max_ns: 90_000, suggested_spin_ns: 60_000 };
+        assert_eq!(window(measured, Nanos(120_000)), Nanos(60_000));
+        assert_eq!(window(measured, Nanos(119_999)), Nanos::ZERO);
+    }
+
+    #[test]
+    fn each_of_two_shards_sends_half_as_often() {
+        assert_eq!(pause_of(|_| {}), Some(Nanos::from_millis(5)));
+        assert_eq!(pause_of(|s| s.batch = Duration::from_millis(1)), None);
+        assert_eq!(pause_of(|s| (s.rate, s.mode) = (Rate::Unlimited, Mode::ClosedLoop)), None);
+    }
 }

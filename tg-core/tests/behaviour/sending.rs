@@ -24,6 +24,41 @@ fn packets_leave_at_their_intended_times_each_slot_at_its_phase() {
 }
 
 #[test]
+fn packets_due_within_a_batch_leave_together_at_its_end() {
+    let mut hand = Hand::up(|s| (s.conns, s.batch) = (2, Duration::from_millis(80)));
+    // Due at 100 and 150, and windows end at 100, 180, 260.
+    hand.poll(100);
+    hand.event(0, Event::Sent { whole: true });
+    assert_eq!((hand.sends(), hand.wake.at), (1, at(180)));
+    // Something else comes meanwhile: no reason to send.
+    hand.poll(170);
+    assert_eq!((hand.sends(), hand.counts().intended), (0, 1));
+    hand.poll(180);
+    hand.event(1, Event::Sent { whole: true });
+    assert_eq!((hand.sends(), hand.wake.at), (1, at(260)));
+    hand.poll(260);
+    assert_eq!(hand.sends(), 2, "those due at 200 and 250");
+    hand.event(0, Event::Sent { whole: true });
+    let lateness = hand.metrics().lateness;
+    assert!(near(lateness.max(), 60), "{}", lateness.max());
+}
+
+#[test]
+fn the_last_batch_leaves_by_the_plans_end() {
+    let mut hand = Hand::up(|s| {
+        (s.duration, s.batch) = (Some(Duration::from_millis(150)), Duration::from_millis(90));
+    });
+    hand.poll(100);
+    hand.event(0, Event::Sent { whole: true });
+    hand.echo(0);
+    assert_eq!(hand.sends(), 1);
+    // The packet due at 200 would leave at 280, and the plan ends at 250.
+    assert_eq!(hand.wake.at, at(250));
+    hand.poll(250);
+    assert_eq!((hand.sends(), hand.counts().intended), (1, 2));
+}
+
+#[test]
 fn the_wake_is_for_a_packet_only_before_the_end() {
     let mut hand = Hand::up(|s| s.duration = Some(Duration::from_millis(150)));
     hand.tick(100);

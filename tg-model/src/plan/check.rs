@@ -156,7 +156,27 @@ fn spans(spec: &PlanSpec) -> Result<(), PlanError> {
     }
     span("the shortest back-off", spec.backoff.min, Duration::from_micros(100), spec.backoff.max.max(ms))?;
     span("the longest back-off", spec.backoff.max, spec.backoff.min, TIMEOUT_MAX)?;
+    batch(spec)?;
     span("the ramp", spec.ramp, Duration::ZERO, TIMEOUT_MAX)
+}
+
+/// At most one packet of a connection leaves at a time.
+fn batch(spec: &PlanSpec) -> Result<(), PlanError> {
+    if spec.batch.is_zero() {
+        return Ok(());
+    }
+    let per_conn = match spec.rate {
+        Rate::PerConnection(r) => r,
+        Rate::Total(r) => r / f64::from(spec.conns),
+        Rate::Unlimited => {
+            return Err(PlanError::Contradiction(
+                "packets that leave as fast as echoes return are never due together: drop the batch, or give a rate",
+            ));
+        }
+    };
+    // The rate was found to be in its limits.
+    let period = Duration::from_secs_f64(1.0 / per_conn);
+    span("the batch", spec.batch, Duration::from_micros(1), period)
 }
 
 fn families(spec: &PlanSpec) -> Result<(), PlanError> {
@@ -227,7 +247,7 @@ mod tests {
     #[test]
     fn absurd_numbers_are_refused_by_name() {
         type Spoil = fn(&mut PlanSpec);
-        let bad: [(&str, Spoil); 16] = [
+        let bad: [(&str, Spoil); 19] = [
             ("connections", |s| s.conns = 0),
             ("connections", |s| s.conns = u32::MAX),
             ("packet size", |s| s.size = 63),
@@ -242,6 +262,9 @@ mod tests {
             ("response time-out", |s| s.response_timeout = Duration::from_secs(1_000_000)),
             ("back-off", |s| s.backoff.min = Duration::from_secs(2)),
             ("in-flight", |s| s.in_flight = 0),
+            ("batch", |s| s.batch = Duration::from_nanos(1)),
+            ("batch", |s| s.batch = Duration::from_micros(200_001)),
+            ("batch", |s| (s.batch, s.mode, s.rate) = (Duration::from_millis(1), Mode::ClosedLoop, Rate::Unlimited)),
             ("threads", |s| s.threads = 81),
             ("spin", |s| s.spin = Spin::WindowNs(u64::MAX)),
         ];

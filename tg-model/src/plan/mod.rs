@@ -35,6 +35,11 @@ pub struct PlanSpec {
     pub duration: Option<Duration>,
     /// Open or closed loop.
     pub mode: Mode,
+    /// Packets due within windows of this length leave together, at the window's end; zero: each at its
+    /// own time.
+    #[serde(rename = "batch_ns", with = "ns")]
+    #[cfg_attr(test, schemars(with = "u64"))]
+    pub batch: Duration,
     /// Echoes that may be out on one connection.
     pub in_flight: u32,
     /// An attempt that takes longer has failed.
@@ -84,6 +89,7 @@ impl Default for PlanSpec {
             size: 1024,
             duration: Some(Duration::from_secs(10)),
             mode: Mode::OpenLoop,
+            batch: Duration::ZERO,
             in_flight: 64,
             connect_timeout: Duration::from_millis(1500),
             response_timeout: Duration::from_secs(1),
@@ -159,10 +165,9 @@ impl Plan {
         (within_timeout.ceil() as u32).saturating_add(1).min(room).max(self.in_flight)
     }
 
-    /// File descriptors that the run needs at its busiest: a socket a slot, as many again while lost
-    /// ones are being closed and replaced at once, and a few of its own for each thread.
+    /// File descriptors that the run needs: a socket a slot, and a few of its own for each thread.
     pub fn descriptors(&self) -> u64 {
-        u64::from(self.conns) * 2 + u64::from(self.threads) * 8 + 24
+        u64::from(self.conns) + u64::from(self.threads) * 8 + 24
     }
 }
 

@@ -19,6 +19,8 @@ pub struct PlanSummary {
     pub transport: Transport,
     /// Open or closed loop.
     pub mode: Mode,
+    /// Packets due within windows of this length left together, at its end; 0: each at its own time.
+    pub batch_ns: u64,
     /// Servers.
     pub targets: Vec<String>,
     /// Time asked for; null: until stopped.
@@ -45,6 +47,7 @@ impl PlanSummary {
             size: plan.size,
             transport: plan.transport,
             mode: plan.mode,
+            batch_ns: ns(plan.batch),
             targets: plan.targets.iter().map(ToString::to_string).collect(),
             duration_ns: plan.duration.map(ns),
             response_timeout_ns: ns(plan.response_timeout),

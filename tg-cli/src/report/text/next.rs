@@ -22,7 +22,7 @@ pub fn next(page: &mut Page, s: &Summary, kept: &Kept) {
     if s.never_connected > 0 && s.established == 0 {
         page.wrapped("  ", "Nothing was connected to: `tg-cli serve` starts a server, --address says where one is.");
     }
-    if s.lateness.p99_ns > LATE_NS || s.packets.dropped.by.late > 0 {
+    if s.lateness.p99_ns > LATE_NS + s.plan.batch_ns || s.packets.dropped.by.late > 0 {
         let late = span::show(s.lateness.p99_ns);
         page.wrapped("  ", &format!("This machine sent late (p99 {late}): `tg-cli doctor` says what to change."));
     }

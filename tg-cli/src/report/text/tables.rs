@@ -99,6 +99,16 @@ pub fn spreads(page: &mut Page, s: &Summary) {
         "Latency: from when a packet was due to its echo. Service time: from when it was sent. Lateness: from due \
          to sent, this machine's own part.",
     );
+    if s.plan.batch_ns > 0 {
+        let batch = show(s.plan.batch_ns);
+        page.wrapped(
+            "  ",
+            &format!(
+                "Batched: packets due within {batch} left together, so up to {batch} of lateness and latency is the \
+                 plan's own."
+            ),
+        );
+    }
 }
 
 fn spread(page: &mut Page, name: &str, s: &Spread) {

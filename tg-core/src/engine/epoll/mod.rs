@@ -53,7 +53,7 @@ impl Epoll {
             events: Events::with_capacity(EVENTS_AT_ONCE),
             timer,
             sockets: (0..slots).map(|_| None).collect(),
-            ready: VecDeque::with_capacity(slots),
+            ready: VecDeque::with_capacity(slots.min(EVENTS_AT_ONCE)),
             pending: VecDeque::with_capacity(EVENTS_AT_ONCE),
             woke: Nanos::ZERO,
             payload,

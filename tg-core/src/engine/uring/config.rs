@@ -16,7 +16,7 @@ pub struct Config {
 }
 
 /// Receive buffers together, bytes. They are filled in turn, so all of it becomes resident.
-const BUFFERS_BYTES_MAX: usize = 4 << 20;
+const BUFFERS_BYTES_MAX: usize = 2 << 20;
 /// A stream's receive buffer, bytes.
 const STREAM_BUFFER: std::ops::RangeInclusive<usize> = 2048..=16384;
 /// Entries of the largest completion queue (IORING_MAX_CQ_ENTRIES in io_uring/io_uring.h).

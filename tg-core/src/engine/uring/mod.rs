@@ -30,6 +30,7 @@ use super::{Completion, Engine, Event, Op, Token};
 use crate::sys::clock;
 use buffers::{Buffers, Filled};
 use config::Sizes;
+use key::Key;
 use ring::Ring;
 use sockets::Sockets;
 use std::collections::VecDeque;
@@ -47,14 +48,18 @@ pub struct UringEngine {
     packet_size: usize,
     /// Operations of which the last completion has not been taken.
     outstanding: usize,
-    /// Sends that the kernel has not taken yet: place in the queue, and socket.
-    unstamped: Vec<(u64, u32)>,
+    /// Messages that the kernel has not taken yet: place in the queue, and socket.
+    queued: VecDeque<(u64, u32)>,
+    /// Messages that it has taken, and of which nothing was told: no completion means that all is well.
+    taken: Vec<Key>,
     /// Completions of operations that needed no trip through the kernel.
     ready: VecDeque<Completion>,
     /// Those of them that are not `Closed`.
     announced: usize,
-    /// A completion that `wait` came upon.
-    staged: Option<Taken>,
+    /// Completions taken from the ring.
+    staged: VecDeque<Taken>,
+    /// A socket was closed since they were.
+    closed_since_staged: bool,
     /// The buffer of the last completion.
     current: Option<Filled>,
     /// When the completions in the ring came.
@@ -64,6 +69,7 @@ pub struct UringEngine {
 }
 
 /// A completion, and the buffer that came with it.
+#[derive(Debug)]
 struct Taken {
     completion: Completion,
     filled: Option<Filled>,
@@ -85,10 +91,12 @@ impl UringEngine {
             payload: config.payload,
             packet_size: config.packet_size,
             outstanding: 0,
-            unstamped: Vec::with_capacity(sizes.sq as usize),
-            ready: VecDeque::with_capacity(config.slots),
+            queued: VecDeque::with_capacity(sizes.sq as usize),
+            taken: Vec::with_capacity(sizes.sq as usize),
+            ready: VecDeque::with_capacity(config.slots.min(sizes.sq as usize)),
             announced: 0,
-            staged: None,
+            staged: VecDeque::with_capacity(sizes.sq as usize),
+            closed_since_staged: false,
             current: None,
             came: Nanos::ZERO,
             broken: None,
@@ -106,9 +114,6 @@ impl UringEngine {
         if self.announced > 0 {
             self.ready.retain(|c| c.token != token);
             self.announced = self.ready.iter().filter(|c| !matches!(c.event, Event::Closed { .. })).count();
-        }
-        if let Some(filled) = self.staged.take_if(|t| t.completion.token == token).and_then(|t| t.filled) {
-            self.buffers.give_back(filled);
         }
     }
 
@@ -149,7 +154,10 @@ impl Engine for UringEngine {
             self.announced -= usize::from(!matches!(completion.event, Event::Closed { .. }));
             return Some(completion);
         }
-        let taken = self.staged.take().or_else(|| self.reap())?;
+        if !self.has_staged() {
+            self.drain();
+        }
+        let taken = self.staged.pop_front()?;
         self.current = taken.filled;
         Some(taken.completion)
     }

@@ -29,7 +29,15 @@ impl UringEngine {
 
     fn try_connect(&mut self, token: Token, connect: &Connect) -> io::Result<()> {
         let remote = SockAddr::from(connect.remote);
-        let descriptor = socket::open(connect)?;
+        let descriptor = match socket::open(connect) {
+            Err(e) if e.raw_os_error() == Some(libc::EMFILE) && self.sockets.closing() > 0 => {
+                // Those being closed in the background may have their descriptors.
+                self.flush();
+                self.drain();
+                socket::open(connect)?
+            }
+            opened => opened?,
+        };
         if connect.transport == Transport::Udp {
             descriptor.connect(&remote)?;
             let local = socket::local(&descriptor)?;
@@ -91,14 +99,17 @@ impl UringEngine {
             return self.announce(token, refused(libc::EINVAL));
         };
         let entry = opcode::Send::new(fd, bytes.as_ptr(), message.len)
-            // Without MSG_DONTWAIT a send to a full buffer would wait for room.
-            .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
-            .build();
+            // Without MSG_DONTWAIT a send to a full buffer would wait for room. With MSG_WAITALL one that
+            // is cut short counts as failed, so only those sent whole have no completion: `io_send` in
+            // io_uring/net.c. None is still under way once the kernel has taken it.
+            .flags(libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
+            .build()
+            .flags(squeue::Flags::SKIP_SUCCESS);
         socket.sending = Sending::Message { start: message.start, len: message.len, at: Nanos::ZERO };
         // SAFETY: the payload is never written, and the datagram not before `sending` is idle again,
         // which this operation's completion makes it. Both outlive the ring.
         unsafe { self.push(index, Kind::Send, entry) };
-        self.unstamped.push((self.ring.pushed(), index));
+        self.queued.push_back((self.ring.pushed(), index));
     }
 
     /// Sends the rest of a message, waiting for room.
@@ -117,6 +128,11 @@ impl UringEngine {
 
     pub(super) fn close(&mut self, token: Token, how: Closing) {
         self.silence(token);
+        self.closed_since_staged = true;
+        if self.sockets.find(token).is_none() {
+            // The attempt had failed already.
+            self.staged.retain(|taken| taken.completion.token != token);
+        }
         let info = self.sockets.find(token).and_then(|index| self.close_socket(index, how));
         self.announce(token, Event::Closed { info });
     }

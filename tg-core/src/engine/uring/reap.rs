@@ -11,14 +11,42 @@ use io_uring::cqueue;
 use tg_model::time::Nanos;
 
 impl UringEngine {
-    /// Takes completions until one of them is an event.
-    pub(super) fn reap(&mut self) -> Option<Taken> {
-        loop {
-            let entry = self.ring.pop()?;
+    /// Takes all completions that are there, and stages the events among them: first the messages that
+    /// were sent whole. Those have no completion of their own, so only an empty queue tells of them.
+    pub(super) fn drain(&mut self) {
+        self.closed_since_staged &= !self.staged.is_empty();
+        while let Some(entry) = self.ring.pop() {
             if let Some(taken) = self.complete(&entry) {
-                return Some(taken);
+                self.staged.push_back(taken);
             }
         }
+        if self.ring.has_overflown() {
+            // The kernel holds more of them.
+            return;
+        }
+        let mut taken = std::mem::take(&mut self.taken);
+        for key in taken.drain(..).rev() {
+            if let Some(sent) = self.sent_whole(key) {
+                self.staged.push_front(sent);
+            }
+        }
+        self.taken = taken;
+    }
+
+    /// Whether a completion is staged. What was staged for sockets that were closed since is dropped.
+    pub(super) fn has_staged(&mut self) -> bool {
+        while self.closed_since_staged
+            && let Some(first) = self.staged.front()
+        {
+            let token = first.completion.token;
+            // An attempt that failed has left its slot by itself.
+            if self.sockets.find(token).is_some() || matches!(first.completion.event, Event::ConnectFailed { .. }) {
+                break;
+            }
+            let filled = self.staged.pop_front().and_then(|taken| taken.filled);
+            self.discard(filled);
+        }
+        !self.staged.is_empty()
     }
 
     fn complete(&mut self, entry: &cqueue::Entry) -> Option<Taken> {
@@ -34,6 +62,9 @@ impl UringEngine {
         let socket = self.sockets.at(index);
         socket.pending -= u32::from(last);
         if socket.phase == Phase::Closing {
+            if kind == Kind::Send {
+                socket.sending = Sending::Idle;
+            }
             self.discard(filled);
             self.sockets.settle(index);
             return None;
@@ -106,7 +137,23 @@ impl UringEngine {
         event
     }
 
-    /// A message's outcome, and when the kernel was handed it.
+    /// A message that the kernel has taken, where it did not say what was wrong with it.
+    fn sent_whole(&mut self, key: Key) -> Option<Taken> {
+        let socket = self.sockets.knows(key).then(|| self.sockets.at(key.index))?;
+        let Sending::Message { at, .. } = socket.sending else { return None };
+        socket.sending = Sending::Idle;
+        socket.pending -= 1;
+        let token = socket.token;
+        self.outstanding -= 1;
+        if self.sockets.at(key.index).phase == Phase::Closing {
+            self.sockets.settle(key.index);
+            return None;
+        }
+        let completion = Completion { token, at, event: Event::Sent { whole: true } };
+        Some(Taken { completion, filled: None })
+    }
+
+    /// The outcome of a message that was not sent whole, and when the kernel was handed it.
     fn sent(&mut self, index: u32, result: i32) -> Option<(Event, Nanos)> {
         let socket = self.sockets.at(index);
         let Sending::Message { start, len, at } = socket.sending else {
@@ -114,6 +161,7 @@ impl UringEngine {
         };
         socket.sending = Sending::Idle;
         let event = match u32::try_from(result) {
+            // Not marked as a success, but one.
             Ok(accepted) if accepted >= len => Event::Sent { whole: true },
             Ok(accepted) => {
                 self.send_rest(index, start + accepted, len - accepted);

@@ -40,6 +40,7 @@ impl Ring {
             (has.is_feature_submit_stable(), "SUBMIT_STABLE"),
             (has.is_feature_ext_arg(), "EXT_ARG"),
             (has.is_feature_fast_poll(), "FAST_POLL"),
+            (has.is_feature_skip_cqe_on_success(), "CQE_SKIP"),
         ] {
             if !there {
                 return Err(UringError::Lacks(name));
@@ -93,6 +94,12 @@ impl Ring {
         // SAFETY: the only view of the queue, as above.
         let queue = unsafe { self.ring.get().submission_shared() };
         !queue.is_empty() || queue.taskrun() || queue.cq_overflow()
+    }
+
+    /// The kernel holds completions for which the queue had no room.
+    pub fn has_overflown(&self) -> bool {
+        // SAFETY: the only view of the queue, as above.
+        unsafe { self.ring.get().submission_shared() }.cq_overflow()
     }
 
     /// Takes a completion.

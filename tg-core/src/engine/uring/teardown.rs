@@ -13,6 +13,10 @@ const PATIENCE: Nanos = Nanos::from_secs(2);
 
 impl Drop for UringEngine {
     fn drop(&mut self) {
+        // What is sent whole has no completion to wait for.
+        self.flush();
+        self.staged.clear();
+        self.drain();
         let deadline = clock::monotonic() + PATIENCE;
         let mut cancelled = false;
         while self.outstanding > 0 && clock::monotonic() < deadline {

@@ -2,10 +2,15 @@
 //! when how a deadline is met does.
 
 use super::UringEngine;
+use super::key::Kind;
 use super::sockets::Sending;
 use crate::sys::clock;
 use std::io;
 use tg_model::time::Nanos;
+
+/// Up to so long a sleep begins with the same call that hands over what is queued: a message is told as
+/// sent at its end. A caller with nothing to do for longer is told at once.
+const SLEEP_WITH_QUEUED_MAX: Nanos = Nanos::from_millis(10);
 
 impl UringEngine {
     /// [`crate::engine::Engine::wait`].
@@ -26,7 +31,8 @@ impl UringEngine {
         let mut now = clock::monotonic();
         while self.ring.has_queued() || now < asleep_until {
             let timeout = asleep_until.since(now);
-            now = self.enter(now, (timeout > Nanos::ZERO).then_some(timeout));
+            let at_once = timeout == Nanos::ZERO || (timeout > SLEEP_WITH_QUEUED_MAX && !self.queued.is_empty());
+            now = self.enter(now, (!at_once).then_some(timeout));
             if self.has_completion() || self.broken.is_some() || now >= until {
                 return true;
             }
@@ -51,10 +57,11 @@ impl UringEngine {
     }
 
     fn has_completion(&mut self) -> bool {
-        if self.ready.is_empty() && self.staged.is_none() {
-            self.staged = self.reap();
+        if !self.ready.is_empty() || self.has_staged() {
+            return true;
         }
-        !self.ready.is_empty() || self.staged.is_some()
+        self.drain();
+        self.has_staged()
     }
 
     /// Hands over what is queued, has waiting completions posted, and does not sleep.
@@ -65,7 +72,7 @@ impl UringEngine {
     /// Enters the ring at `before`, which is now; gives the time after. Completions that are still in
     /// the ring from an earlier time get the later one too: a batch has one.
     fn enter(&mut self, before: Nanos, timeout: Option<Nanos>) -> Nanos {
-        for &(_, index) in &self.unstamped {
+        for &(_, index) in &self.queued {
             if let Sending::Message { at, .. } = &mut self.sockets.at(index).sending {
                 *at = before;
             }
@@ -74,7 +81,12 @@ impl UringEngine {
             self.broken.get_or_insert(error);
         }
         let taken = self.ring.taken();
-        self.unstamped.retain(|&(place, _)| place > taken);
+        while let Some(&(place, index)) = self.queued.front()
+            && place <= taken
+        {
+            self.queued.pop_front();
+            self.taken.push(self.sockets.key(Kind::Send, index));
+        }
         self.came = clock::monotonic();
         self.came
     }
