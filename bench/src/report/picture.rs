@@ -146,14 +146,15 @@ fn draw_bars(area: &Area<'_>, title: &str, axis: &str, rows: &[Bar]) -> anyhow::
         .light_line_style(TRANSPARENT)
         .bold_line_style(GRID)
         .label_style((FONT, TEXT))
+        .set_all_tick_mark_size(0)
         .x_desc(axis)
         .x_labels(8)
         .x_label_formatter(&|x| short(*x))
         .y_labels(rows.len())
         .y_label_formatter(&name)
         .draw()?;
-    let styles = style::styles(rows.iter().map(|r| r.name.as_str()));
-    for (index, (row, style)) in rows.iter().zip(styles).enumerate() {
+    for (index, row) in rows.iter().enumerate() {
+        let style = Style::of(&row.name);
         let place = count - 1 - index as i32;
         let middle = SegmentValue::CenterOf(place);
         let corners = [(0.0, SegmentValue::Exact(place)), (row.median, SegmentValue::Exact(place + 1))];
@@ -196,13 +197,15 @@ fn draw_lines(
         .light_line_style(TRANSPARENT)
         .bold_line_style(GRID)
         .label_style((FONT, TEXT))
+        .set_all_tick_mark_size(0)
         .x_desc(x_axis)
         .y_desc(y_axis)
         .x_labels(categories.len())
         .x_label_formatter(&name)
         .y_label_formatter(&|y| short(*y))
         .draw()?;
-    for (line, style) in lines.iter().zip(style::styles(lines.iter().map(|l| l.name.as_str()))) {
+    for line in lines {
+        let style = Style::of(&line.name);
         let point = |(place, value): (usize, &Option<f64>)| {
             Some((SegmentValue::CenterOf(place as i32), value.filter(|v| *v > 0.0)?))
         };
@@ -220,11 +223,11 @@ fn decades(least: f64, greatest: f64) -> std::ops::Range<f64> {
 }
 
 fn draw_legend(area: &Area<'_>, lines: &[Line]) -> anyhow::Result<()> {
-    let styles = style::styles(lines.iter().map(|l| l.name.as_str()));
-    for (index, (line, Style { color, width, .. })) in lines.iter().zip(&styles).enumerate() {
+    for (index, line) in lines.iter().enumerate() {
+        let style = Style::of(&line.name);
         let y = 56 + 24 * index as i32;
-        area.draw(&PathElement::new(vec![(4, y), (32, y)], color.stroke_width(*width)))?;
-        area.draw(&(EmptyElement::at((0, 0)) + styles[index].mark((18, y))))?;
+        area.draw(&PathElement::new(vec![(4, y), (32, y)], style.color.stroke_width(style.width)))?;
+        area.draw(&(EmptyElement::at((0, 0)) + style.mark((18, y))))?;
         area.draw(&Text::new(line.name.clone(), (40, y - 7), (FONT, TEXT).into_font()))?;
     }
     Ok(())

@@ -1,19 +1,22 @@
-//! How clients are told apart in a picture: tg blue and thick, floors grey, peers warm. Changes when they
-//! are to look otherwise.
+//! How clients are told apart in a picture, in each the same: tg blue and thick, floors grey, peers warm.
+//! Changes when they are to look otherwise.
 
 use plotters::prelude::*;
 
-const TG: [RGBColor; 4] =
-    [RGBColor(66, 150, 240), RGBColor(13, 71, 161), RGBColor(0, 172, 156), RGBColor(106, 27, 154)];
-const FLOOR: [RGBColor; 4] =
-    [RGBColor(165, 165, 165), RGBColor(84, 84, 84), RGBColor(200, 180, 170), RGBColor(121, 85, 72)];
-const PEER: [RGBColor; 5] = [
-    RGBColor(230, 81, 0),
-    RGBColor(198, 40, 40),
-    RGBColor(249, 168, 37),
-    RGBColor(216, 27, 96),
-    RGBColor(104, 159, 56),
+/// Plain and otherwise (batched, two threads, closed loop), for epoll and for io_uring.
+const TG: [[RGBColor; 2]; 2] =
+    [[RGBColor(66, 150, 240), RGBColor(0, 172, 156)], [RGBColor(13, 71, 161), RGBColor(106, 27, 154)]];
+const FLOOR: [[RGBColor; 2]; 2] =
+    [[RGBColor(165, 165, 165), RGBColor(200, 180, 170)], [RGBColor(84, 84, 84), RGBColor(121, 85, 72)]];
+const PEERS: [(&str, RGBColor); 6] = [
+    ("ctraffic", RGBColor(230, 81, 0)),
+    ("wrk2", RGBColor(198, 40, 40)),
+    ("wrk", RGBColor(240, 98, 146)),
+    ("tcpkali", RGBColor(249, 168, 37)),
+    ("sockperf", RGBColor(216, 27, 96)),
+    ("iperf3", RGBColor(104, 159, 56)),
 ];
+const OTHER: RGBColor = RGBColor(46, 125, 50);
 
 /// How one client is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,26 +29,26 @@ pub struct Style {
 }
 
 impl Style {
+    /// By its name.
+    pub fn of(name: &str) -> Style {
+        let mut words = name.trim_end_matches('*').split(' ');
+        let kind = words.next().unwrap_or_default();
+        let uring = usize::from(words.next().is_some_and(|engine| engine == "uring" || engine == "1-5ms"));
+        let otherwise = usize::from(words.next().is_some());
+        match kind {
+            "tg" => Style { color: TG[uring][otherwise], width: 3, radius: 5 },
+            "floor" => Style { color: FLOOR[uring][otherwise], width: 2, radius: 4 },
+            _ => {
+                let color = PEERS.iter().find(|(peer, _)| *peer == kind).map_or(OTHER, |(_, color)| *color);
+                Style { color, width: 1, radius: 3 }
+            }
+        }
+    }
+
     /// A point of its line, at this distance from where it is drawn.
     pub fn mark(&self, at: (i32, i32)) -> Circle<(i32, i32), i32> {
         Circle::new(at, self.radius, self.color.filled())
     }
-}
-
-/// Of each client, by its name: equal kinds are told apart by their order.
-pub fn styles<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Style> {
-    let (mut own, mut floors, mut peers) = (0, 0, 0);
-    let of = |name: &str| {
-        let (colors, seen, width, radius): (&[RGBColor], &mut usize, u32, i32) = match name {
-            name if name.starts_with("tg") => (&TG, &mut own, 3, 5),
-            name if name.starts_with("floor") => (&FLOOR, &mut floors, 2, 4),
-            _ => (&PEER, &mut peers, 1, 3),
-        };
-        let color = colors[*seen % colors.len()];
-        *seen += 1;
-        Style { color, width, radius }
-    };
-    names.map(of).collect()
 }
 
 #[cfg(test)]
@@ -53,10 +56,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_and_clients_differ() {
-        let styles = styles(["tg epoll", "floor epoll", "tg uring", "wrk*"].into_iter());
-        let colors: Vec<RGBColor> = styles.iter().map(|s| s.color).collect();
-        assert_eq!(colors, [TG[0], FLOOR[0], TG[1], PEER[0]]);
-        assert!(styles[0].width > styles[1].width && styles[1].width > styles[3].width);
+    fn clients_that_share_a_picture_differ() {
+        let names = [
+            "tg epoll",
+            "tg epoll batch",
+            "tg uring",
+            "tg uring ×2",
+            "floor epoll",
+            "floor uring",
+            "floor epoll batch",
+            "floor uring batch",
+            "wrk",
+            "wrk2*",
+            "ctraffic*",
+            "tcpkali",
+            "sockperf",
+            "iperf3",
+            "arithmetic",
+        ];
+        let mut colors: Vec<RGBColor> = names.iter().map(|name| Style::of(name).color).collect();
+        let count = colors.len();
+        colors.sort_by_key(|c| (c.0, c.1, c.2));
+        colors.dedup();
+        assert_eq!(colors.len(), count);
+        assert_eq!(Style::of("ctraffic*"), Style::of("ctraffic"));
+        assert_ne!(Style::of("floor 1ms").color, Style::of("floor 1-5ms").color);
+        assert!(Style::of("tg uring").width > Style::of("floor uring").width);
     }
 }
