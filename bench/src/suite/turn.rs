@@ -13,6 +13,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+/// On a machine that is busy.
+const CONNECT_EACH: Duration = Duration::from_millis(1);
+
 /// What a turn is.
 #[derive(Clone, Debug)]
 pub struct Turn<'a> {
@@ -23,6 +26,8 @@ pub struct Turn<'a> {
     pub span: Range<Duration>,
     /// The client's own time.
     pub seconds: u32,
+    /// It may need more of it to connect.
+    pub conns: u32,
 }
 
 /// What came of it.
@@ -47,7 +52,8 @@ impl Turn<'_> {
         let server = Server::start(self.floor, self.server)?;
         let mut running = Running::start(&mut command(server.address)?)?;
         let window = running.window(self.span.clone())?;
-        let finished = running.finish(Duration::from_secs(self.seconds.into()) + GRACE)?;
+        let time = Duration::from_secs(self.seconds.into()) + CONNECT_EACH * self.conns;
+        let finished = running.finish(time + GRACE)?;
         let served = server.finish()?;
         diary.note(watch.foreign(Duration::ZERO)?);
         Ok(Taken { window, finished, served })

@@ -94,6 +94,7 @@ fn measure(setting: &Setting, diary: &mut Diary, found: &mut Found) -> anyhow::R
         server: found.server,
         span: judged(load.seconds),
         seconds: load.seconds,
+        conns: load.conns,
     };
     let taken = turn.take(diary, |server| found.client.command(setting, server))?;
     let said = found.client.said(load, &taken)?;

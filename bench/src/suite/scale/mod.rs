@@ -85,12 +85,14 @@ pub struct Found {
     /// A series for each size; none where packets leave in batches.
     sizes: Vec<Series>,
     skipped: Option<String>,
+    /// Turns that came to nothing, and why.
+    broken: Vec<String>,
 }
 
 /// Runs the suite.
 ///
 /// # Errors
-/// A client that can be had here fails.
+/// The machine cannot be asked what it has.
 pub fn run(options: &Options) -> anyhow::Result<Page> {
     let directory = tempfile::tempdir().context("making a directory for the clients' files")?;
     let mut setting = Setting { programs: &options.programs, directory: directory.path(), spins: HashMap::new() };
@@ -101,13 +103,16 @@ pub fn run(options: &Options) -> anyhow::Result<Page> {
         diary.await_quiet()?;
         for one in found.iter_mut().filter(|f| f.skipped.is_none()) {
             progress(round, options.rounds, &format!("{}, {}", one.client.name(), loads.many));
-            one.add_many(&turn(&mut setting, &mut diary, one.client, &loads.many)?);
+            if let Some(figures) = one.keep(turn(&mut setting, &mut diary, one.client, &loads.many)) {
+                one.add_many(&figures);
+            }
         }
         for one in found.iter_mut().filter(|f| f.skipped.is_none() && !f.sizes.is_empty()) {
             let mut least = None;
             for (index, load) in loads.sizes().enumerate() {
                 progress(round, options.rounds, &format!("{}, {load}", one.client.name()));
-                let figures = turn(&mut setting, &mut diary, one.client, load)?;
+                let outcome = turn(&mut setting, &mut diary, one.client, load);
+                let Some(figures) = one.keep(outcome) else { continue };
                 let least = *least.get_or_insert((load.conns, figures.rss_kib));
                 one.sizes[index].rounds.push(by_size(load.conns, &figures, least));
             }
@@ -126,15 +131,20 @@ fn clients(options: &Options, loads: &Loads) -> anyhow::Result<Vec<Found>> {
         let no_batch = client.who == Who::Tg && client.batch && !knows_batch;
         let no_batch = no_batch.then(|| format!("this `tg-cli run` does not know `--batch {BATCH}`"));
         let no_uring = if client.engine == Engine::Uring { refused.clone() } else { None };
-        Found { client, many: series, sizes, skipped: no_uring.or(no_batch) }
+        Found { client, many: series, sizes, skipped: no_uring.or(no_batch), broken: Vec::new() }
     };
     Ok(Client::all().into_iter().map(found).collect())
 }
 
 /// One run of one client. The server is the epoll one: the dearer one would take from the client's core.
 fn turn(setting: &mut Setting, diary: &mut Diary, client: Client, load: &Load) -> anyhow::Result<Figures> {
-    let turn =
-        Turn { floor: &setting.programs.floor, server: Engine::Epoll, span: judged(load), seconds: load.seconds };
+    let turn = Turn {
+        floor: &setting.programs.floor,
+        server: Engine::Epoll,
+        span: judged(load),
+        seconds: load.seconds,
+        conns: load.conns,
+    };
     let taken = turn.take(diary, |server| Ok(client.command(setting, load, server)));
     let taken = taken.and_then(|taken| client.figures(setting, load, &taken));
     taken.with_context(|| format!("{}, {load}", client.name()))
@@ -158,6 +168,11 @@ fn by_size(conns: u32, figures: &Figures, (fewest, least_kib): (u32, u64)) -> Ve
 }
 
 impl Found {
+    /// One size too many for a client does not take the others from it.
+    fn keep(&mut self, outcome: anyhow::Result<Figures>) -> Option<Figures> {
+        outcome.map_err(|why| self.broken.push(format!("{why:#}"))).ok()
+    }
+
     fn add_many(&mut self, figures: &Figures) {
         let [p50, p99, max] = figures.late_us;
         let rss = figures.rss_kib as f64 / 1024.0;

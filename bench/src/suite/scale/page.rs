@@ -50,6 +50,8 @@ pub fn make(options: &Options, loads: &Loads, found: &[Found], wire: &[Compared]
     let growth = &sizes[..loads.growth.len()];
     tables.push(growth_table("Growth: CPU, µs/packet, by connections", "CPU", growth));
     tables.push(growth_table("Growth: bytes a connection, by connections", "B/conn", growth));
+    let disagreements = wire.iter().filter_map(|(client, compared)| disagreement(client, compared.as_ref().ok()?));
+    let broken = found.iter().flat_map(|f| f.broken.iter().map(|why| format!("each turn ends well: {why}")));
     Page {
         suite: "scale",
         intro: intro(options, loads, diary),
@@ -57,7 +59,7 @@ pub fn make(options: &Options, loads: &Loads, found: &[Found], wire: &[Compared]
         targets: targets(found, &many, loads, &sizes),
         picture: Some(picture::of(&loads.many, &many, growth)),
         notes: notes(found, wire),
-        failures: wire.iter().filter_map(|(client, compared)| disagreement(client, compared.as_ref().ok()?)).collect(),
+        failures: disagreements.chain(broken).collect(),
     }
 }
 
@@ -200,7 +202,7 @@ mod tests {
             let many = if skipped.is_some() { none } else { series(vec![14.0, late, 900.0, 0.0, 17.5, 4.0]) };
             let size = |each| series(vec![0.0, 0.05, 12.0, 18.0, 44.0, 36.0, 20.0, each]);
             let sizes = if client.batch { Vec::new() } else { vec![size(f64::NAN), size(1500.0), size(2560.0)] };
-            Found { client, many, sizes, skipped }
+            Found { client, many, sizes, skipped, broken: Vec::new() }
         };
         let found: Vec<Found> = Client::all().into_iter().map(found).collect();
         let agreement = Agreement { own_p50: 3.0, wire_p50: 4.0, own_p99: 95.0, wire_p99: 200.0 };

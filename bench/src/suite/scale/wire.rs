@@ -30,8 +30,13 @@ pub fn compare(setting: &Setting, diary: &mut Diary, load: &Load, found: &[Found
 }
 
 fn one(setting: &Setting, diary: &mut Diary, client: Client, load: &Load) -> anyhow::Result<Agreement> {
-    let turn =
-        Turn { floor: &setting.programs.floor, server: Engine::Epoll, span: judged(load), seconds: load.seconds };
+    let turn = Turn {
+        floor: &setting.programs.floor,
+        server: Engine::Epoll,
+        span: judged(load),
+        seconds: load.seconds,
+        conns: load.conns,
+    };
     let mut begun = None;
     let taken = turn.take(diary, |server| {
         begun = Some((Capture::start(&format!("tcp dst port {}", server.port()))?, server.port()));
