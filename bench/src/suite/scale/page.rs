@@ -171,6 +171,11 @@ fn notes(found: &[Found], wire: &[Compared]) -> Vec<String> {
          lateness."
             .to_owned(),
     ];
+    notes.push(
+        "Linux seeks a port among the even ones first: beyond half of the range to one server each connect looks \
+         through all of that half in vain, which may take into the time judged what it costs to connect."
+            .to_owned(),
+    );
     notes.extend(found.iter().filter_map(|f| Some(format!("{}: skipped: {}", f.client.name(), f.skipped.as_ref()?))));
     let unknown = wire.iter().filter_map(|(client, compared)| {
         Some(format!("{client}: its word could not be held against the wire's: {}", compared.as_ref().err()?))
