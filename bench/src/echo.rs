@@ -11,7 +11,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -28,6 +28,8 @@ pub struct Echo {
 
 enum Order {
     End(How),
+    /// For so long; the reply tells for how long it was.
+    Stall(Duration, Sender<Duration>),
     Stop,
 }
 
@@ -58,6 +60,16 @@ impl Echo {
     /// Ends every connection there is.
     pub fn end(&self, how: How) {
         self.order(Order::End(how));
+    }
+
+    /// Neither reads nor accepts for so long. Waits for the end of it, and gives how long it was.
+    ///
+    /// # Errors
+    /// The server has ended.
+    pub fn stall(&self, time: Duration) -> anyhow::Result<Duration> {
+        let (reply, replied) = channel();
+        self.order(Order::Stall(time, reply));
+        replied.recv().context("the echo server has ended")
     }
 
     fn order(&self, order: Order) {
@@ -99,6 +111,12 @@ impl Server {
                         for order in orders.try_iter() {
                             match order {
                                 Order::End(how) => self.end(how),
+                                Order::Stall(time, reply) => {
+                                    let began = Instant::now();
+                                    std::thread::sleep(time);
+                                    // Nobody may be waiting for it any more.
+                                    let _ = reply.send(began.elapsed());
+                                }
                                 Order::Stop => return,
                             }
                         }
@@ -172,6 +190,8 @@ mod tests {
             assert_eq!(end, if how == How::Close { Ok(0) } else { Err(ErrorKind::ConnectionReset) });
         }
         assert!(!echo.accepted(Duration::ZERO));
+        let asked = Duration::from_millis(3);
+        assert!(echo.stall(asked).unwrap() >= asked);
         drop(echo);
         assert!(Client::connect(address).is_err());
     }

@@ -1,10 +1,5 @@
 //! The paced load that every client of a suite is asked for. Changes when loads get another dimension.
 
-use crate::tg::Engine;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Command;
-
 /// A load.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
@@ -25,15 +20,6 @@ impl Load {
     /// From one packet of a connection to its next.
     pub fn period_ns(&self) -> u64 {
         (1e9 / self.rate) as u64
-    }
-
-    /// The floor program under this load.
-    pub fn floor(&self, floor: &Path, engine: Engine, server: SocketAddr, spin_ns: u64, fifo: bool) -> Command {
-        let mut command = Command::new(floor);
-        command.args([&engine.to_string(), &server.to_string(), &self.conns.to_string()]);
-        command.args([self.total_rate(), f64::from(self.size), f64::from(self.seconds)].map(|v| v.to_string()));
-        command.arg((spin_ns as f64 / 1e3).to_string()).args(fifo.then_some("fifo"));
-        command
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod capture;
 mod echo;
+mod floor;
 mod load;
 mod machine;
 mod peers;
@@ -50,6 +51,22 @@ enum Suite {
         #[arg(long)]
         realtime: bool,
     },
+    /// How many round trips a client makes when nothing limits it, and what
+    /// one costs
+    Capacity {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// What many connections do to precision, cost and memory
+    Scale {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Whether a server that stands still for half a second is seen
+    Stall {
+        #[command(flatten)]
+        common: Common,
+    },
     /// How long a client is without a connection that its server ended
     Reconnect {
         #[command(flatten)]
@@ -62,9 +79,9 @@ struct Common {
     /// Rounds in which each client has its turn
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
-    /// Seconds of load in each turn
-    #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
-    seconds: u32,
+    /// Seconds of load in each turn [default: 10; capacity 5, scale 6]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    seconds: Option<u32>,
     /// How many seconds each round may wait for a quiet machine
     #[arg(long, value_name = "S", default_value_t = 60)]
     quiet_wait: u64,
@@ -92,11 +109,13 @@ fn main() -> ExitCode {
 
 /// Whether every check holds.
 fn run(cli: &Cli) -> anyhow::Result<bool> {
-    let page = match &cli.suite {
-        Suite::Accuracy { common, realtime } => suite::accuracy::run(&common.options()?, *realtime)?,
-        Suite::Reconnect { common } => suite::reconnect::run(&common.options()?)?,
+    let (common, page) = match &cli.suite {
+        Suite::Accuracy { common, realtime } => (common, suite::accuracy::run(&common.options(10)?, *realtime)?),
+        Suite::Capacity { common } => (common, suite::capacity::run(&common.options(5)?)?),
+        Suite::Scale { common } => (common, suite::scale::run(&common.options(6)?)?),
+        Suite::Stall { common } => (common, suite::stall::run(&common.options(10)?)?),
+        Suite::Reconnect { common } => (common, suite::reconnect::run(&common.options(10)?)?),
     };
-    let (Suite::Accuracy { common, .. } | Suite::Reconnect { common }) = &cli.suite;
     tell(common, &page)?;
     Ok(common.smoke || page.failures.is_empty())
 }
@@ -112,11 +131,14 @@ fn tell(common: &Common, page: &Page) -> anyhow::Result<()> {
 }
 
 impl Common {
-    fn options(&self) -> anyhow::Result<Options> {
-        let (rounds, seconds, quiet_wait) =
-            if self.smoke { (1, 1, 0) } else { (self.rounds, self.seconds, self.quiet_wait) };
+    fn options(&self, default_seconds: u32) -> anyhow::Result<Options> {
+        let (rounds, seconds, quiet_wait) = if self.smoke {
+            (1, 1, 0)
+        } else {
+            (self.rounds, self.seconds.unwrap_or(default_seconds), self.quiet_wait)
+        };
         let programs = programs::build()?;
-        Ok(Options { rounds, seconds, quiet_wait: Duration::from_secs(quiet_wait), programs })
+        Ok(Options { rounds, seconds, smoke: self.smoke, quiet_wait: Duration::from_secs(quiet_wait), programs })
     }
 }
 

@@ -5,7 +5,8 @@ use crate::load::Load;
 use crate::process::Guard;
 use crate::programs::on_path;
 use anyhow::Context;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,6 +19,7 @@ pub enum Peer {
     Wrk2,
     Tcpkali,
     Sockperf,
+    Iperf3,
 }
 
 /// A peer that is ready to be run.
@@ -43,7 +45,7 @@ const SOCKPERF_LEAD: Duration = Duration::from_secs(2);
 const SERVER_START_LIMIT: Duration = Duration::from_secs(5);
 
 impl Peer {
-    pub const ALL: [Peer; 4] = [Peer::Ctraffic, Peer::Wrk2, Peer::Tcpkali, Peer::Sockperf];
+    pub const ALL: [Peer; 5] = [Peer::Ctraffic, Peer::Wrk2, Peer::Tcpkali, Peer::Sockperf, Peer::Iperf3];
 
     /// Also the name of its program.
     pub fn name(self) -> &'static str {
@@ -52,6 +54,7 @@ impl Peer {
             Peer::Wrk2 => "wrk2",
             Peer::Tcpkali => "tcpkali",
             Peer::Sockperf => "sockperf",
+            Peer::Iperf3 => "iperf3",
         }
     }
 
@@ -60,14 +63,15 @@ impl Peer {
     }
 
     /// One run of the accuracy load (10 s) on another machine of 2 cores: |interval − 200 ms| p50, p90,
-    /// p99, p99.9 and max in µs, CPU µs/packet, MiB.
-    pub fn yardstick(self) -> [f64; 7] {
-        match self {
+    /// p99, p99.9 and max in µs, CPU µs/packet, MiB. `None` where nobody has measured it.
+    pub fn yardstick(self) -> Option<[f64; 7]> {
+        Some(match self {
             Peer::Ctraffic => [297.0, 753.0, 1010.0, 2487.0, 4823.0, 200.0, 8.3],
             Peer::Wrk2 => [359.0, 883.0, 1254.0, 3587.0, 4456.0, 64.0, 5.4],
             Peer::Tcpkali => [331.0, 782.0, 1091.0, 3547.0, 5313.0, 113.0, 4.6],
             Peer::Sockperf => [3.5, 12.0, 41.0, 979.0, 3491.0, 2512.0, 5.5],
-        }
+            Peer::Iperf3 => return None,
+        })
     }
 
     /// `directory` is for files that it needs.
@@ -86,7 +90,7 @@ impl Peer {
             }
             Peer::Wrk2 => {
                 let script = directory.join("packets.lua");
-                std::fs::write(&script, lua(load.size)).context("writing wrk2's script")?;
+                std::fs::write(&script, http_script(load.size)).context("writing wrk2's script")?;
                 command.args(["-t1", "-c", &conns, "-R", &total, "-d", &time, "-s"]).arg(script);
                 command.arg(format!("http://{address}/"));
             }
@@ -95,15 +99,16 @@ impl Peer {
                 command.args(["--nagle", "off", "--message", &"x".repeat(load.size as usize), &address]);
             }
             Peer::Sockperf => return sockperf(load, directory),
+            Peer::Iperf3 => return iperf3(load),
         }
         Ok(Prepared::plain(command, server))
     }
 }
 
-/// Requests that come back as responses: so an HTTP client can be run against an echo. The server writes
+/// For wrk and wrk2: requests that come back as responses: so an HTTP client can be run against an echo. The server writes
 /// its name over each connection's first bytes: it is named as they are. The first request is only looked
-/// at by wrk2 itself, and must be one.
-fn lua(size: u32) -> String {
+/// at by them, and must be one.
+pub fn http_script(size: u32) -> String {
     format!(
         "local head = 'HTTP/1.1 200 OK\\r\\nContent-Length: %04d\\r\\n\\r\\n'\n\
          local body = {size} - #head:format(0)\n\
@@ -136,12 +141,34 @@ fn sockperf(load: &Load, directory: &Path) -> anyhow::Result<Prepared> {
     Ok(Prepared { command, ports, server: Some(server), lead: SOCKPERF_LEAD })
 }
 
+/// iperf3 asks its server for a test, so it needs its own; nobody answers its packets.
+fn iperf3(load: &Load) -> anyhow::Result<Prepared> {
+    let ports = free_ports(1)?;
+    let port = ports.start().to_string();
+    let mut server = Command::new("iperf3");
+    server.args(["-s", "-4", "-1", "-p", &port]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let server = Guard(server.spawn().context("starting iperf3's server")?);
+    await_listeners(&ports).context("starting iperf3's server")?;
+    let bits = load.rate * f64::from(load.size) * 8.0;
+    let mut command = Command::new("iperf3");
+    command.args(["-c", "127.0.0.1", "-p", &port, "-N", "-P", &load.conns.to_string(), "-b", &bits.to_string()]);
+    command.args(["-l", &load.size.to_string(), "-t", &load.seconds.to_string()]);
+    Ok(Prepared { command, ports, server: Some(server), lead: Duration::ZERO })
+}
+
 fn free_ports(count: u32) -> anyhow::Result<RangeInclusive<u16>> {
     let count = u16::try_from(count).context("too many ports")?;
     // Below those that clients are given.
     let mut ranges = (10_000..20_000u16).step_by(usize::from(count.max(1))).map(|first| first..=first + count - 1);
-    let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    ranges.find(|range| range.clone().all(free)).context("no range of ports is free")
+    ranges.find(|range| range.clone().all(is_free)).context("no range of ports is free")
+}
+
+/// Whether a server may listen there that does not ask to share its port with connections that are over:
+/// std's listeners do.
+fn is_free(port: u16) -> bool {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP));
+    let address = SockAddr::from(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    socket.and_then(|socket| socket.bind(&address)).is_ok()
 }
 
 /// Waits until every port is taken: without a connection, which the server would count.
@@ -173,6 +200,7 @@ fn listening(table: &str) -> Vec<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
 
     const LOAD: Load = Load { conns: 80, rate: 5.0, size: 1024, seconds: 10 };
 
@@ -204,5 +232,6 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         await_listeners(&(port..=port)).unwrap();
+        assert!(!is_free(port));
     }
 }

@@ -43,11 +43,17 @@ impl Guard {
         Ok(nanos(time))
     }
 
+    /// Memory that it has resident, KiB; `None` once it has ended.
+    fn rss_kib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).ok()?;
+        kib_of(&status, "VmRSS:")
+    }
+
     /// The most memory that it had resident so far, KiB; `None` once it has ended. Not the kernel's
     /// `ru_maxrss`: that begins with the memory of the process that started it.
     fn peak_rss_kib(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).ok()?;
-        peak_of(&status)
+        kib_of(&status, "VmHWM:")
     }
 
     /// Waits for its end, looking each `tick`, and calls `watch` before each sleep.
@@ -82,8 +88,8 @@ impl Drop for Guard {
     }
 }
 
-fn peak_of(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+fn kib_of(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
@@ -111,6 +117,14 @@ pub struct Window {
     pub realtime_ns: RangeInclusive<u64>,
     /// CPU time that it used meanwhile.
     pub cpu_ns: u64,
+    /// Memory that it had resident at its end.
+    pub rss_kib: u64,
+}
+
+impl Window {
+    pub fn seconds(&self) -> f64 {
+        (self.realtime_ns.end() - self.realtime_ns.start()) as f64 / 1e9
+    }
 }
 
 /// A program that ended well.
@@ -140,7 +154,8 @@ impl Running {
     pub fn window(&mut self, span: Range<Duration>) -> anyhow::Result<Window> {
         let (from_ns, cpu_before_ns) = self.at(span.start)?;
         let (to_ns, cpu_after_ns) = self.at(span.end)?;
-        Ok(Window { realtime_ns: from_ns..=to_ns, cpu_ns: cpu_after_ns.saturating_sub(cpu_before_ns) })
+        let rss_kib = self.guard.rss_kib().context("a program's status does not tell its memory")?;
+        Ok(Window { realtime_ns: from_ns..=to_ns, cpu_ns: cpu_after_ns.saturating_sub(cpu_before_ns), rss_kib })
     }
 
     fn at(&mut self, moment: Duration) -> anyhow::Result<(u64, u64)> {
@@ -219,7 +234,8 @@ mod tests {
 
     #[test]
     fn memory_is_read_from_the_status() {
-        assert_eq!(peak_of("Name:\tx\nVmPeak:\t  99 kB\nVmHWM:\t    1234 kB\nVmRSS:\t 12 kB\n"), Some(1234));
-        assert_eq!(peak_of("Name:\tx\nState:\tZ (zombie)\n"), None);
+        let status = "Name:\tx\nVmPeak:\t  99 kB\nVmHWM:\t    1234 kB\nVmRSS:\t 12 kB\n";
+        assert_eq!((kib_of(status, "VmHWM:"), kib_of(status, "VmRSS:")), (Some(1234), Some(12)));
+        assert_eq!(kib_of("Name:\tx\nState:\tZ (zombie)\n", "VmHWM:"), None);
     }
 }

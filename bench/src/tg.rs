@@ -8,10 +8,12 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::fmt;
-use std::io::BufRead;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use tg_model::histogram::Histogram;
 use tg_model::journal::{Line, Reader, RunEvent};
 
 /// How sockets are driven.
@@ -30,20 +32,43 @@ impl fmt::Display for Engine {
     }
 }
 
-/// `tg-cli run` with its defaults, but for these.
-pub fn run(tg_cli: &Path, engine: Engine, server: SocketAddr, conns: u32, rate: f64, time: &str) -> Command {
+/// `tg-cli run` with its defaults, but for these. `rate` is packets/s on each connection, or `max`.
+pub fn run(
+    tg_cli: &Path,
+    engine: Engine,
+    server: SocketAddr,
+    conns: u32,
+    rate: impl fmt::Display,
+    time: &str,
+) -> Command {
     let mut command = Command::new(tg_cli);
     command.args(["run", "--address", &server.to_string(), "--engine", &engine.to_string(), "--format", "json"]);
     command.args(["--conns", &conns.to_string(), "--rate", &rate.to_string(), "--duration", time]);
     command
 }
 
+/// Whether this tg's `run` knows the option.
+///
+/// # Errors
+/// Its help cannot be had.
+pub fn knows(tg_cli: &Path, option: &str) -> anyhow::Result<bool> {
+    let help = Command::new(tg_cli).args(["run", "--help"]).output().context("asking tg-cli for its help")?;
+    Ok(String::from_utf8_lossy(&help.stdout).split_whitespace().any(|word| word == option))
+}
+
 /// The part of tg's JSON report that is read.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Summary {
+    /// Of the schedule, from its start to its end.
+    pub duration_ns: u64,
     pub lost: u64,
+    pub failed_attempts: Total,
     pub packets: Packets,
-    pub lateness: Lateness,
+    pub latency: Times,
+    pub service_time: Times,
+    /// Sent − intended, as tg has it.
+    pub lateness: Times,
+    pub accounting: Accounting,
 }
 
 /// See tg-model's summary.
@@ -51,13 +76,39 @@ pub struct Summary {
 pub struct Packets {
     pub intended: u64,
     pub sent: u64,
+    pub received: u64,
+    pub dropped: Dropped,
+    pub lost_in_flight: u64,
 }
 
-/// Sent − intended, as tg has it.
+/// Due, but not sent.
 #[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Lateness {
+pub struct Dropped {
+    pub total: u64,
+    /// Because this machine came to them more than a period too late.
+    pub late: u64,
+}
+
+/// The sum of several counters.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Total {
+    pub total: u64,
+}
+
+/// A histogram, by its quantiles.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Times {
     pub p50_ns: u64,
+    pub p90_ns: u64,
     pub p99_ns: u64,
+    pub p999_ns: u64,
+    pub max_ns: u64,
+}
+
+/// Whether tg's counters add up.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Accounting {
+    pub ok: bool,
 }
 
 impl Summary {
@@ -70,6 +121,7 @@ impl Summary {
 
 /// The part of tg's journal that is read.
 #[derive(Clone, Debug)]
+#[cfg_attr(test, derive(Default))]
 pub struct Journal {
     /// The busy-wait window that tg chose.
     pub spin_ns: u64,
@@ -78,9 +130,23 @@ pub struct Journal {
     /// Time zero of the schedule, ns since the Unix epoch.
     zero_realtime_ns: u64,
     slots: HashMap<u16, u32>,
+    /// How long each attempt took that made a connection, ns, sorted.
+    pub connects_ns: Vec<u64>,
+    /// Of the whole run.
+    pub latency: Histogram,
+    pub service_time: Histogram,
 }
 
 impl Journal {
+    /// Of this file.
+    ///
+    /// # Errors
+    /// As [`Journal::read`].
+    pub fn open(path: &Path) -> anyhow::Result<Journal> {
+        let file = File::open(path).with_context(|| format!("opening tg's journal {}", path.display()))?;
+        Journal::read(BufReader::new(file))
+    }
+
     /// # Errors
     /// It cannot be read, or the run's schedule never began.
     pub fn read(input: impl BufRead) -> anyhow::Result<Journal> {
@@ -88,6 +154,8 @@ impl Journal {
         let header = reader.header().clone();
         let mut zero = None;
         let mut slots = HashMap::new();
+        let mut connects_ns = Vec::new();
+        let (mut latency, mut service_time) = (Histogram::default(), Histogram::default());
         while let Some(line) = reader.next_line()? {
             match line {
                 Line::Event(event) => {
@@ -97,16 +165,25 @@ impl Journal {
                 }
                 Line::Established(made) => {
                     slots.insert(made.local.port(), made.conn.slot.0);
+                    connects_ns.push(made.established_ns.saturating_sub(made.attempt_ns));
+                }
+                Line::Sample(sample) => {
+                    latency.add(&Histogram::decode(&sample.latency)?);
+                    service_time.add(&Histogram::decode(&sample.service_time)?);
                 }
                 _ => {}
             }
         }
+        connects_ns.sort_unstable();
         Ok(Journal {
             spin_ns: header.spin_ns,
             period_ns: header.period_ns.context("the journal's rate is unlimited")?,
             conns: u64::from(header.plan.conns),
             zero_realtime_ns: header.realtime_ns + zero.context("the journal has no start of the schedule")?,
             slots,
+            connects_ns,
+            latency,
+            service_time,
         })
     }
 
@@ -145,7 +222,7 @@ impl Agreement {
     /// # Errors
     /// They speak of different packets: a connection was lost, or packets were not sent or not captured.
     pub fn of(summary: &Summary, on_wire: &[u64]) -> anyhow::Result<Agreement> {
-        let Packets { intended, sent } = summary.packets;
+        let Packets { intended, sent, .. } = summary.packets;
         if summary.lost > 0 || intended != sent || sent != on_wire.len() as u64 {
             let captured = on_wire.len();
             bail!("{} connections lost, {intended} packets due, {sent} sent, {captured} captured", summary.lost);
@@ -218,6 +295,7 @@ mod tests {
     fn lateness_is_from_a_slots_own_times() {
         let journal = Journal::read(journal().as_slice()).unwrap();
         assert_eq!(journal.spin_ns, 42);
+        assert_eq!(journal.connects_ns, [1, 1]);
         let sends = [
             Sends { port: 700, packets: vec![(0, 1_000_050), (1, 1_000_257), (3, 1_000_653)] },
             Sends { port: 703, packets: vec![(0, 1_000_201), (1, 1_000_399)] },
@@ -236,8 +314,12 @@ mod tests {
         assert!(Journal::read(&b""[..]).is_err());
     }
 
-    const REPORT: &str = r#"{"lost":0,"packets":{"intended":3,"sent":3,"received":3},
-        "lateness":{"count":3,"p50_ns":2000,"p90_ns":2500,"p99_ns":3000,"p999_ns":1,"max_ns":1,"clamped":0}}"#;
+    const REPORT: &str = r#"{"lost":0,"duration_ns":9,"failed_attempts":{"total":0,"refused":0},
+        "packets":{"intended":3,"sent":3,"received":3,"dropped":{"total":0,"late":0},"lost_in_flight":0},
+        "latency":{"count":3,"p50_ns":1,"p90_ns":1,"p99_ns":1,"p999_ns":1,"max_ns":1,"clamped":0},
+        "service_time":{"count":3,"p50_ns":1,"p90_ns":1,"p99_ns":1,"p999_ns":1,"max_ns":1,"clamped":0},
+        "lateness":{"count":3,"p50_ns":2000,"p90_ns":2500,"p99_ns":3000,"p999_ns":1,"max_ns":1,"clamped":0},
+        "accounting":{"ok":true,"violations":[]}}"#;
 
     #[test]
     fn only_the_same_packets_are_compared() {

@@ -84,6 +84,22 @@ pub fn count(sends: &[Sends], window: &RangeInclusive<u64>) -> u64 {
     sends.iter().flat_map(|s| &s.packets).filter(|(_, at)| window.contains(at)).count() as u64
 }
 
+/// The most packets, of all connections, that left within any `span_ns` of `window`.
+pub fn most_within(sends: &[Sends], span_ns: u64, window: &RangeInclusive<u64>) -> usize {
+    let times = sends.iter().flat_map(|s| &s.packets).map(|(_, at)| *at).filter(|at| window.contains(at));
+    let mut times: Vec<u64> = times.collect();
+    times.sort_unstable();
+    let mut first = 0;
+    let mut most = 0;
+    for (last, at) in times.iter().enumerate() {
+        while times[first] + span_ns <= *at {
+            first += 1;
+        }
+        most = most.max(last + 1 - first);
+    }
+    most
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +174,17 @@ mod tests {
         assert_eq!(deviations(&sends, 200, &(1001..=1899)), [3, 10]);
         assert_eq!(count(&sends, &(1001..=1899)), 4);
         assert_eq!(count(&sends, &ANY), 7);
+    }
+
+    #[test]
+    fn crowds_are_counted_over_all_connections() {
+        let conn = |times: &[u64]| Sends { port: 1, packets: times.iter().map(|at| (0, *at)).collect() };
+        let sends = [conn(&[100, 205, 299]), conn(&[110, 200, 300])];
+        assert_eq!(most_within(&sends, 100, &ANY), 3);
+        assert_eq!(most_within(&sends, 5, &ANY), 2);
+        assert_eq!(most_within(&sends, 100, &(206..=1000)), 2);
+        assert_eq!(most_within(&sends, 1, &(206..=298)), 0);
+        assert_eq!(most_within(&[], 100, &ANY), 0);
     }
 
     #[test]

@@ -14,10 +14,10 @@ measured in turn, in one run on one machine.
 ";
 const SECTION: &str = "## ";
 
-/// Writes the page's section into the file, and leaves the others as they are.
+/// Writes the page's section into the file, and leaves the others as they are; and its picture beside it.
 ///
 /// # Errors
-/// The file cannot be read or written.
+/// The files cannot be read or written.
 pub fn write(path: &Path, page: &Page) -> anyhow::Result<()> {
     let existing = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -25,6 +25,13 @@ pub fn write(path: &Path, page: &Page) -> anyhow::Result<()> {
         Err(e) => return Err(e).with_context(|| format!("reading {}", path.display())),
     };
     let text = replaced(&existing, page.suite, &page.markdown());
+    if let Some(picture) = &page.picture {
+        let file = path.with_file_name(page.picture_path());
+        if let Some(directory) = file.parent() {
+            std::fs::create_dir_all(directory).with_context(|| format!("making {}", directory.display()))?;
+        }
+        std::fs::write(&file, picture.svg()?).with_context(|| format!("writing {}", file.display()))?;
+    }
     std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }
 
@@ -77,9 +84,11 @@ mod tests {
     fn the_file_is_made_and_kept() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("RESULTS.md");
-        for suite in ["a", "b", "a"] {
-            write(&path, &Page { suite, ..Page::default() }).unwrap();
+        let picture = || Some(crate::report::picture::Picture { title: "T".into(), panels: Vec::new() });
+        for (suite, picture) in [("a", None), ("b", picture()), ("a", None)] {
+            write(&path, &Page { suite, picture, ..Page::default() }).unwrap();
         }
+        assert!(directory.path().join("pictures/b.svg").is_file() && !directory.path().join("pictures/a.svg").exists());
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.matches(SECTION).count(), 2, "{text}");
     }

@@ -17,9 +17,26 @@ pub struct Series {
 }
 
 impl Series {
-    fn spread(&self, column: usize) -> Option<Spread> {
+    /// Of a column over the rounds.
+    pub fn spread(&self, column: usize) -> Option<Spread> {
         Spread::of(self.rounds.iter().filter_map(|r| r.get(column)).copied().filter(|v| !v.is_nan()))
     }
+}
+
+/// One client's figures of the column of that name.
+pub fn spread_of(series: &[Series], client: &str, columns: &[&str], column: &str) -> Option<Spread> {
+    let column = columns.iter().position(|c| *c == column)?;
+    series.iter().find(|s| s.client == client)?.spread(column)
+}
+
+/// Their median.
+pub fn median_of(series: &[Series], client: &str, columns: &[&str], column: &str) -> Option<f64> {
+    spread_of(series, client, columns, column).map(|s| s.median)
+}
+
+/// One figure by another, where both are there and it is a number.
+pub fn ratio(of: Option<f64>, by: Option<f64>) -> Option<f64> {
+    Some(of? / by?).filter(|r| r.is_finite())
 }
 
 /// The medians of the rounds.
@@ -46,8 +63,7 @@ pub fn ratios(title: &str, columns: &[&str], which: &[&str], pairs: &[(&str, &st
         let (of, by) = (find(name)?, find(reference)?);
         let cell = |index: usize| {
             let column = columns.iter().position(|c| *c == which[index])?;
-            let ratio = of.spread(column)?.median / by.spread(column)?.median;
-            ratio.is_finite().then(|| short(ratio))
+            ratio(of.spread(column).map(|s| s.median), by.spread(column).map(|s| s.median)).map(short)
         };
         Some((format!("{name} / {reference}"), row(which, cell)))
     });
@@ -74,6 +90,7 @@ fn table(title: &str, columns: &[&str], rows: impl Iterator<Item = (String, Vec<
 /// Three digits, without needless decimals.
 pub fn short(value: f64) -> String {
     let decimals = match value.abs() {
+        0.0 => 0,
         0.0..0.0995 => 3,
         0.0995..9.995 => 2,
         9.995..99.95 => 1,
@@ -109,14 +126,25 @@ mod tests {
     fn medians_of_what_there_is() {
         let table = medians("t", &COLUMNS, &series());
         assert_eq!(table.header, ["client", "p50", "p99"]);
-        assert_eq!(rows(&table), ["tg 5.00 200", "floor 2.25 0.000", "peer* 50.0 900", "absent – –"]);
+        assert_eq!(rows(&table), ["tg 5.00 200", "floor 2.25 0", "peer* 50.0 900", "absent – –"]);
     }
 
     #[test]
     fn spreads_of_what_was_repeated() {
         let table = spreads("t", &COLUMNS, &["p99"], &series());
         assert_eq!(table.header, ["client", "p99"]);
-        assert_eq!(rows(&table), ["tg 100 to 300", "floor 0.000 to 0.000"]);
+        assert_eq!(rows(&table), ["tg 100 to 300", "floor 0 to 0"]);
+    }
+
+    #[test]
+    fn single_figures() {
+        assert_eq!(median_of(&series(), "tg", &COLUMNS, "p50"), Some(5.0));
+        assert_eq!(median_of(&series(), "absent", &COLUMNS, "p50"), None);
+        assert_eq!(spread_of(&series(), "tg", &COLUMNS, "p99").map(|s| s.max), Some(300.0));
+        assert_eq!(
+            (ratio(Some(3.0), Some(2.0)), ratio(Some(3.0), Some(0.0)), ratio(None, Some(1.0))),
+            (Some(1.5), None, None)
+        );
     }
 
     #[test]
@@ -131,6 +159,6 @@ mod tests {
     #[test]
     fn three_digits() {
         let shown: Vec<String> = [0.0, 0.0144, 0.14, 9.994, 9.995, 12.34, 99.95, 4823.4, -3.5].map(short).into();
-        assert_eq!(shown, ["0.000", "0.014", "0.14", "9.99", "10.0", "12.3", "100", "4823", "-3.50"]);
+        assert_eq!(shown, ["0", "0.014", "0.14", "9.99", "10.0", "12.3", "100", "4823", "-3.50"]);
     }
 }

@@ -1,7 +1,11 @@
 //! The suites, and what they have in common. Changes when a suite comes.
 
 pub mod accuracy;
+pub mod capacity;
 pub mod reconnect;
+pub mod scale;
+pub mod stall;
+mod turn;
 
 use crate::programs::Programs;
 use crate::quiet::Diary;
@@ -12,6 +16,8 @@ use std::time::Duration;
 pub struct Options {
     pub rounds: u32,
     pub seconds: u32,
+    /// Loads may be smaller, as only their working counts.
+    pub smoke: bool,
     /// How long each round waits for a quiet machine.
     pub quiet_wait: Duration,
     pub programs: Programs,

@@ -2,29 +2,37 @@
 //! accounting, no recovery; whatever fails ends it. Changes when the work that is compared does.
 //!
 //! ```text
-//! floor epoll|uring ADDR CONNS PPS SIZE SECONDS [SPIN_US] [fifo]   paced sends, echoes read
-//! floor reconnect ADDR CONNS SECONDS [BACKOFF_US]                  connections kept up, nothing sent
+//! floor paced epoll|uring ADDR CONNS PPS SIZE SECONDS [spin US] [batch US] [fifo]
+//!                                               paced sends, echoes read
+//! floor closed epoll|uring ADDR CONNS SIZE SECONDS
+//!                                               each echo is answered by the next packet
+//! floor reconnect ADDR CONNS SECONDS [MIN_US [MAX_US]]
+//!                                               connections kept up, nothing sent
+//! floor serve epoll|uring ADDR                  an echo server, until its stdin ends
 //! ```
 #![allow(unsafe_code)]
 
-mod epoll;
+mod closed;
+mod connect;
 mod paced;
 mod reconnect;
+mod ring;
+mod serve;
 mod sys;
-mod uring;
 
-use paced::Load;
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-const USAGE: &str = "usage: floor epoll|uring ADDR CONNS PPS SIZE SECONDS [SPIN_US] [fifo]
-       floor reconnect ADDR CONNS SECONDS [BACKOFF_US]";
+const USAGE: &str = "usage: floor paced epoll|uring ADDR CONNS PPS SIZE SECONDS [spin US] [batch US] [fifo]
+       floor closed epoll|uring ADDR CONNS SIZE SECONDS
+       floor reconnect ADDR CONNS SECONDS [MIN_US [MAX_US]]
+       floor serve epoll|uring ADDR";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match run(&words) {
+    match sys::raise_file_limit().map_err(Into::into).and_then(|()| run(&words)) {
         Ok(line) => {
             println!("{line}");
             ExitCode::SUCCESS
@@ -36,38 +44,87 @@ fn main() -> ExitCode {
     }
 }
 
+/// How sockets are driven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// epoll(7).
+    Epoll,
+    /// io_uring(7).
+    Uring,
+}
+
 fn run(words: &[&str]) -> Result<String, Box<dyn Error>> {
     match words {
-        ["epoll", rest @ ..] => Ok(epoll::run(&load(rest)?)?.to_string()),
-        ["uring", rest @ ..] => Ok(uring::run(&load(rest)?)?.to_string()),
+        ["paced", engine, rest @ ..] => Ok(paced::run(self::engine(engine)?, &paced_load(rest)?)?.to_string()),
+        ["closed", engine, address, conns, size, seconds] => {
+            let load = closed::Load {
+                address: address.parse()?,
+                conns: conns.parse()?,
+                size: size.parse()?,
+                seconds: seconds.parse()?,
+            };
+            load.check()?;
+            Ok(closed::run(self::engine(engine)?, &load)?.to_string())
+        }
         ["reconnect", address, conns, seconds, rest @ ..] => {
-            let backoff_us = rest.first().map_or(Ok(0), |word| word.parse())?;
             let time = Duration::try_from_secs_f64(seconds.parse()?)?;
-            let kept = reconnect::run(address.parse()?, conns.parse()?, time, Duration::from_micros(backoff_us))?;
+            let backoff = match rest {
+                [] => reconnect::Backoff::default(),
+                [min] => reconnect::Backoff::new(min.parse()?, min.parse()?),
+                [min, max] => reconnect::Backoff::new(min.parse()?, max.parse()?),
+                _ => return Err(USAGE.into()),
+            };
+            let kept = reconnect::run(address.parse()?, conns.parse()?, time, backoff)?;
             Ok(format!("{{\"reconnects\":{},\"refused\":{}}}", kept.reconnects, kept.refused))
         }
+        ["serve", engine, address] => Ok(serve::run(self::engine(engine)?, address.parse()?)?.to_string()),
         _ => Err(USAGE.into()),
     }
 }
 
-fn load(words: &[&str]) -> Result<Load, Box<dyn Error>> {
+fn engine(word: &str) -> Result<Engine, Box<dyn Error>> {
+    match word {
+        "epoll" => Ok(Engine::Epoll),
+        "uring" => Ok(Engine::Uring),
+        _ => Err(USAGE.into()),
+    }
+}
+
+fn paced_load(words: &[&str]) -> Result<paced::Load, Box<dyn Error>> {
     let [address, conns, pps, size, seconds, rest @ ..] = words else { return Err(USAGE.into()) };
-    let (spin_us, fifo): (f64, bool) = match rest {
-        [] => (0.0, false),
-        ["fifo"] => (0.0, true),
-        [spin] => (spin.parse()?, false),
-        [spin, "fifo"] => (spin.parse()?, true),
-        _ => return Err(USAGE.into()),
-    };
-    let load = Load {
+    let mut load = paced::Load {
         address: address.parse()?,
         conns: conns.parse()?,
         pps: pps.parse()?,
         size: size.parse()?,
         seconds: seconds.parse()?,
-        spin_ns: (spin_us * 1e3) as u64,
-        fifo,
+        spin_ns: 0,
+        batch_ns: 0,
+        fifo: false,
     };
+    let mut rest = rest;
+    while !rest.is_empty() {
+        rest = match rest {
+            ["spin", us, rest @ ..] => {
+                load.spin_ns = nanos(us)?;
+                rest
+            }
+            ["batch", us, rest @ ..] => {
+                load.batch_ns = nanos(us)?;
+                rest
+            }
+            ["fifo", rest @ ..] => {
+                load.fifo = true;
+                rest
+            }
+            _ => return Err(USAGE.into()),
+        };
+    }
     load.check()?;
     Ok(load)
+}
+
+/// From microseconds.
+fn nanos(us: &str) -> Result<u64, Box<dyn Error>> {
+    Ok((us.parse::<f64>()? * 1e3) as u64)
 }

@@ -3,7 +3,8 @@
 
 use crate::sys::{self, Epoll};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -19,39 +20,67 @@ pub struct Kept {
     pub refused: u64,
 }
 
-pub fn run(address: SocketAddr, conns: usize, time: Duration, backoff: Duration) -> io::Result<Kept> {
+/// How long to wait after an attempt that was refused: the least, doubled for each one before, up to the
+/// greatest. Zero: not at all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Backoff {
+    min_us: u64,
+    max_us: u64,
+}
+
+impl Backoff {
+    pub fn new(min_us: u64, max_us: u64) -> Backoff {
+        Backoff { min_us, max_us: max_us.max(min_us) }
+    }
+
+    fn after(self, refusals: u32) -> Duration {
+        Duration::from_micros(self.min_us.saturating_mul(1 << refusals.min(20)).min(self.max_us))
+    }
+}
+
+/// A place among the connections.
+#[derive(Default)]
+struct Place {
+    socket: Option<Socket>,
+    /// In a row.
+    refusals: u32,
+}
+
+pub fn run(address: SocketAddr, conns: usize, time: Duration, backoff: Backoff) -> io::Result<Kept> {
     sys::set_timer_slack_1ns();
     let mut epoll = Epoll::new()?;
     let end = Instant::now() + time;
-    let mut sockets = Vec::with_capacity(conns);
+    let mut places = Vec::with_capacity(conns);
     for number in 0..conns {
-        sockets.push(Some(connect(&epoll, address, number)?));
+        places.push(Place { socket: Some(connect(&epoll, address, number)?), refusals: 0 });
     }
     let mut kept = Kept::default();
-    // All wait equally long, so in the order of their times.
-    let mut later: VecDeque<(Instant, usize)> = VecDeque::with_capacity(conns);
+    let mut later: BinaryHeap<Reverse<(Instant, usize)>> = BinaryHeap::with_capacity(conns);
     loop {
         let now = Instant::now();
         if now >= end {
             return Ok(kept);
         }
-        while let Some((at, number)) = later.front().copied()
+        while let Some(Reverse((at, number))) = later.peek().copied()
             && at <= now
         {
-            later.pop_front();
-            sockets[number] = Some(connect(&epoll, address, number)?);
+            later.pop();
+            places[number].socket = Some(connect(&epoll, address, number)?);
         }
-        let until = later.front().map_or(end, |(at, _)| end.min(*at));
+        let until = later.peek().map_or(end, |Reverse((at, _))| end.min(*at));
         epoll.wait(until.saturating_duration_since(now))?;
         for (number, _) in epoll.ready().filter(|(_, events)| events & ENDED != 0) {
             let number = number as usize;
-            let Some(socket) = &sockets[number] else { continue };
+            let place = &mut places[number];
+            let Some(socket) = &place.socket else { continue };
             let refused = socket.take_error()?.and_then(|e| e.raw_os_error()) == Some(libc::ECONNREFUSED);
-            if refused && !backoff.is_zero() {
-                sockets[number] = None;
-                later.push_back((Instant::now() + backoff, number));
+            let wait = if refused { backoff.after(place.refusals) } else { Duration::ZERO };
+            place.refusals = if refused { place.refusals + 1 } else { 0 };
+            if wait.is_zero() {
+                place.socket = Some(connect(&epoll, address, number)?);
             } else {
-                sockets[number] = Some(connect(&epoll, address, number)?);
+                place.socket = None;
+                later.push(Reverse((Instant::now() + wait, number)));
             }
             *(if refused { &mut kept.refused } else { &mut kept.reconnects }) += 1;
         }
@@ -70,4 +99,18 @@ fn connect(epoll: &Epoll, address: SocketAddr, number: usize) -> io::Result<Sock
     }
     epoll.add(&socket, number as u64)?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_greatest() {
+        let backoff = Backoff::new(1000, 5000);
+        let waits: Vec<u128> = (0..5).map(|refusals| backoff.after(refusals).as_micros()).collect();
+        assert_eq!(waits, [1000, 2000, 4000, 5000, 5000]);
+        assert_eq!(Backoff::default().after(9), Duration::ZERO);
+        assert_eq!(Backoff::new(7, 7).after(40).as_micros(), 7);
+    }
 }

@@ -6,7 +6,7 @@ use std::ptr;
 use std::time::Duration;
 
 /// Events that one wait may bring.
-const EVENTS: usize = 256;
+const EVENTS: usize = 1024;
 
 /// Timers of this thread fire when they are due: the default slack is 50 µs.
 pub fn set_timer_slack_1ns() {
@@ -22,6 +22,34 @@ pub fn set_fifo() -> io::Result<()> {
     let param = libc::sched_param { sched_priority: 10 };
     // SAFETY: `param` is valid for the call to read; 0 is the calling thread.
     check(unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &param) }).map(drop)
+}
+
+/// As many descriptors as this process may have.
+///
+/// # Errors
+/// The kernel does not say how many, or does not grant them.
+pub fn raise_file_limit() -> io::Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is valid for the call to write.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) })?;
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: `limit` is valid for the call to read.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }).map(drop)
+}
+
+/// CPU time of this process so far, ns.
+pub fn cpu_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is valid for the call to write. The clock is there on every kernel, and where it
+    // were not, the time would stay zero.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}
+
+/// The value that this share of the values is at most, by nearest rank; 0 where there are none.
+pub fn quantile(sorted: &[u64], quantile: f64) -> u64 {
+    let rank = (sorted.len() as f64 * quantile).ceil() as usize;
+    sorted.get(rank.max(1) - 1).copied().unwrap_or_default()
 }
 
 /// A level-triggered epoll whose waits are in nanoseconds.
@@ -42,10 +70,24 @@ impl Epoll {
 
     /// Tells of what can be read from `socket`, and of its end, under this number.
     pub fn add(&self, socket: &impl AsRawFd, number: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLRDHUP) as u32, u64: number };
+        self.control(libc::EPOLL_CTL_ADD, socket, libc::EPOLLIN | libc::EPOLLRDHUP, number)
+    }
+
+    /// Tells when `socket` can be written to, or has failed.
+    pub fn add_writable(&self, socket: &impl AsRawFd, number: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, socket, libc::EPOLLOUT, number)
+    }
+
+    /// Tells nothing more of `socket`.
+    pub fn remove(&self, socket: &impl AsRawFd) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_DEL, socket, 0, 0)
+    }
+
+    fn control(&self, what: libc::c_int, socket: &impl AsRawFd, events: libc::c_int, number: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: events as u32, u64: number };
         let (epoll, socket): (RawFd, RawFd) = (self.fd.as_raw_fd(), socket.as_raw_fd());
         // SAFETY: `event` is valid for the call to read.
-        check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, socket, &mut event) }).map(drop)
+        check(unsafe { libc::epoll_ctl(epoll, what, socket, &mut event) }).map(drop)
     }
 
     /// Waits at most so long.

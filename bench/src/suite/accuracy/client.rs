@@ -1,5 +1,6 @@
 //! The clients of `accuracy`, and whether each can be had. Changes when a client comes.
 
+use crate::floor::{self, Manner};
 use crate::load::Load;
 use crate::peers::{Peer, Prepared};
 use crate::process::Running;
@@ -34,7 +35,7 @@ impl Client {
         let tiny = Load { conns: 1, rate: 10.0, size: 64, seconds: 1 };
         let mut command = match self {
             Client::Tg(engine) => tg::run(&programs.tg_cli, engine, server, 1, 10.0, "100ms"),
-            Client::Floor(engine) => tiny.floor(&programs.floor, engine, server, 0, false),
+            Client::Floor(engine) => floor::paced(&programs.floor, engine, server, &tiny, Manner::default()),
             Client::Peer(peer) => return Ok((!peer.is_installed()).then(|| "not installed".to_owned())),
         };
         match Running::start(&mut command)?.finish(GRACE) {
@@ -85,8 +86,9 @@ impl Setting<'_> {
                 // Where tg has no such engine, what it chose for the other one.
                 let [epoll, uring] = self.spin_ns;
                 let spin_ns = if engine == Engine::Uring { uring.or(epoll) } else { epoll }.unwrap_or_default();
+                let manner = Manner { spin_ns, batch_ns: 0, fifo: self.realtime };
                 let floor = &self.programs.floor;
-                Prepared::plain(self.load.floor(floor, engine, self.server, spin_ns, self.realtime), self.server)
+                Prepared::plain(floor::paced(floor, engine, self.server, &self.load, manner), self.server)
             }
             Client::Peer(peer) => peer.prepare(&self.load, self.server, self.directory)?,
         })

@@ -3,6 +3,7 @@
 
 mod client;
 mod page;
+mod targets;
 
 use super::{GRACE, Options, progress};
 use crate::capture::{Capture, pacing};
@@ -17,13 +18,12 @@ use crate::stats::quantile;
 use crate::tg::{Agreement, Engine, Journal, Summary, micros};
 use anyhow::{Context, ensure};
 use client::{Client, Setting};
-use std::fs::File;
-use std::io::BufReader;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
-/// |interval − period| in µs, CPU in µs/packet, memory in MiB.
-pub const COLUMNS: [&str; 7] = ["p50", "p90", "p99", "p99.9", "max", "CPU", "RSS"];
+/// |interval − period| in µs, CPU in µs/packet, memory in MiB, and the most packets in any 1 ms.
+pub const COLUMNS: [&str; 8] = ["p50", "p90", "p99", "p99.9", "max", "CPU", "RSS", "in 1ms"];
+const CROWD_NS: u64 = 1_000_000;
 
 /// What one client gave over the rounds.
 #[derive(Clone, Debug)]
@@ -112,16 +112,15 @@ fn measure(setting: &mut Setting, server: &Server, diary: &mut Diary, found: &mu
     let at = |q| quantile(&deviations, q).map_or(f64::NAN, micros);
     let cpu = micros(window.cpu_ns) / packets as f64;
     let rss = finished.peak_rss_kib as f64 / 1024.0;
-    found.series.rounds.push(vec![at(0.5), at(0.9), at(0.99), at(0.999), at(1.0), cpu, rss]);
+    let crowd = pacing::most_within(&sends, CROWD_NS, &window.realtime_ns) as f64;
+    found.series.rounds.push(vec![at(0.5), at(0.9), at(0.99), at(0.999), at(1.0), cpu, rss, crowd]);
 
-    let judged_s = (window.realtime_ns.end() - window.realtime_ns.start()) as f64 / 1e9;
-    let share = packets as f64 / (load.total_rate() * judged_s);
+    let share = packets as f64 / (load.total_rate() * window.seconds());
     if (share - 1.0).abs() > (found.load - 1.0).abs() {
         found.load = share;
     }
     if let Client::Tg(engine) = found.client {
-        let file = File::open(setting.journal()).context("opening tg's journal")?;
-        let journal = Journal::read(BufReader::new(file))?;
+        let journal = Journal::open(&setting.journal())?;
         *setting.spin_of(engine) = Some(journal.spin_ns);
         let on_wire = journal.lateness_on_wire(&sends)?;
         match Agreement::of(&Summary::parse(&finished.stdout)?, &on_wire) {

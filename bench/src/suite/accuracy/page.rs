@@ -1,11 +1,12 @@
 //! What `accuracy` tells. Changes when its tables do.
 
 use super::client::{Client, Setting};
-use super::{COLUMNS, Found};
+use super::{COLUMNS, Found, targets};
 use crate::machine;
 use crate::peers::Peer;
 use crate::quiet::Diary;
 use crate::report::Page;
+use crate::report::picture::{self, Panel, Picture};
 use crate::report::series::{self, Series, medians, ratios, short, spreads};
 use crate::report::table::Table;
 use crate::stats::Spread;
@@ -19,10 +20,12 @@ pub fn make(setting: &Setting, rounds: u32, found: &[Found], diary: &Diary) -> P
     let counted = series::rounds(rounds);
     let series: Vec<Series> = found.iter().map(shown).collect();
     let period_ms = setting.load.period_ns() / 1_000_000;
-    let title = format!("|interval − {period_ms} ms| in µs, CPU in µs/packet, RSS in MiB; median of {counted}");
+    let title = format!(
+        "|interval − {period_ms} ms| in µs, CPU in µs/packet, RSS in MiB, most packets in any 1 ms; median of {counted}"
+    );
     let mut tables = vec![
         medians(&title, &COLUMNS, &series),
-        ratios("Ratios of the medians", &COLUMNS, &COLUMNS, &pairs(&series), &series),
+        ratios("Ratios of the medians", &COLUMNS, &COLUMNS[..7], &pairs(&series), &series),
     ];
     if rounds > 1 {
         tables.push(spreads("Least and greatest of the rounds", &COLUMNS, &SPREAD_COLUMNS, &series));
@@ -39,6 +42,8 @@ pub fn make(setting: &Setting, rounds: u32, found: &[Found], diary: &Diary) -> P
         suite: if setting.realtime { "accuracy-realtime" } else { "accuracy" },
         intro: intro(setting, rounds, diary),
         tables,
+        targets: targets::of(&series, setting.realtime),
+        picture: Some(drawn(setting, &series)),
         notes: notes(setting, found),
         failures,
     }
@@ -48,10 +53,36 @@ pub fn make(setting: &Setting, rounds: u32, found: &[Found], diary: &Diary) -> P
 fn shown(found: &Found) -> Series {
     match found.client {
         Client::Peer(peer) if found.skipped.is_some() => {
-            Series { client: format!("{}*", peer.name()), rounds: vec![peer.yardstick().to_vec()] }
+            let rounds = peer.yardstick().map(|figures| figures.to_vec()).into_iter().collect();
+            Series { client: format!("{}*", peer.name()), rounds }
         }
         _ => found.series.clone(),
     }
+}
+
+fn drawn(setting: &Setting, series: &[Series]) -> Picture {
+    let quantiles = &COLUMNS[..5];
+    let period_ms = setting.load.period_ns() / 1_000_000;
+    let panels = vec![
+        Panel::Lines {
+            title: format!("Distance of intervals from {period_ms} ms, on the wire"),
+            x_axis: "quantile".to_owned(),
+            y_axis: "µs (logarithmic)".to_owned(),
+            categories: quantiles.iter().map(|q| (*q).to_owned()).collect(),
+            lines: picture::lines(series, &COLUMNS, quantiles),
+        },
+        Panel::Bars {
+            title: "CPU of the client".to_owned(),
+            axis: "µs a packet".to_owned(),
+            // It spins a whole core: beside it nothing could be told apart.
+            rows: picture::bars(series, &COLUMNS, "CPU")
+                .into_iter()
+                .filter(|bar| !bar.name.starts_with("sockperf"))
+                .collect(),
+        },
+    ];
+    let privileges = if setting.realtime { ", --realtime" } else { "" };
+    Picture { title: format!("accuracy: {}{privileges}", setting.load), panels }
 }
 
 /// Each engine by its floor, each peer by tg.
@@ -67,7 +98,10 @@ fn intro(setting: &Setting, rounds: u32, diary: &Diary) -> Vec<String> {
     let privileges = if setting.realtime { "--realtime" } else { "defaults, no privileges" };
     vec![
         format!("{}; {counted} in turn; {privileges}", setting.load),
-        format!("Server: `tg-cli serve` (epoll) on {}, the same for all (sockperf: its own)", setting.server),
+        format!(
+            "Server: `tg-cli serve` (epoll) on {}, the same for all (sockperf and iperf3: their own)",
+            setting.server
+        ),
         format!("Machine: {}", machine::describe()),
         diary.conclusion(),
     ]
@@ -85,7 +119,8 @@ fn notes(setting: &Setting, found: &[Found]) -> Vec<String> {
         .filter_map(|(engine, spin_ns)| Some(format!("{engine} {} µs", short(spin_ns? as f64 / 1e3))));
     let spins: Vec<String> = spins.collect();
     notes.push(format!("Busy-wait window that tg chose, and the floor was given, last: {}.", spins.join(", ")));
-    if found.iter().any(|f| matches!(f.client, Client::Peer(_)) && f.skipped.is_some()) {
+    if found.iter().any(|f| matches!(f.client, Client::Peer(peer) if peer.yardstick().is_some()) && f.skipped.is_some())
+    {
         notes.push(
             "* Not installed here: the yardstick's figures, of 10 s on another machine of 2 cores. Their order of \
              magnitude counts, not their ratio."
@@ -148,17 +183,17 @@ mod tests {
     use crate::tg::Engine;
     use std::time::Duration;
 
-    fn found(client: Client, rounds: &[[f64; 7]], skipped: Option<&str>) -> Found {
+    fn found(client: Client, rounds: &[[f64; 8]], skipped: Option<&str>) -> Found {
         let series = Series { client: client.name(), rounds: rounds.iter().map(|r| r.to_vec()).collect() };
         Found { client, series, agreements: Vec::new(), disputed: None, skipped: skipped.map(str::to_owned), load: 1.0 }
     }
 
     fn sample() -> Vec<Found> {
         let agreement = Agreement { own_p50: 3.0, wire_p50: 9.0, own_p99: 95.0, wire_p99: 100.0 };
-        let tg = found(Client::Tg(Engine::Epoll), &[[4.0, 9.0, 40.0, 100.0, 300.0, 70.0, 6.0]; 2], None);
+        let tg = found(Client::Tg(Engine::Epoll), &[[4.0, 9.0, 40.0, 100.0, 300.0, 70.0, 6.0, 2.0]; 2], None);
         vec![
             Found { agreements: vec![agreement; 2], ..tg },
-            found(Client::Floor(Engine::Epoll), &[[2.0, 9.0, 40.0, 100.0, 300.0, 70.0, 3.0]; 2], None),
+            found(Client::Floor(Engine::Epoll), &[[2.0, 9.0, 40.0, 100.0, 300.0, 70.0, 3.0, 2.0]; 2], None),
             found(Client::Tg(Engine::Uring), &[], Some("not built yet")),
             found(Client::Peer(Peer::Ctraffic), &[], Some("not installed")),
         ]

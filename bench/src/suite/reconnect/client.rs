@@ -12,25 +12,31 @@ use std::process::Command;
 /// Packets/s on each connection: a client that looks only when a packet is due is seen to.
 const RATE: f64 = 5.0;
 const SIZE: u32 = 1024;
-/// The floor tries again so long after a refusal.
-const FLOOR_BACKOFF_US: u32 = 1000;
+/// How long after a refusal it is tried again: tg's way, which is its floor's too, and one that waits the
+/// least each time.
+const BACKOFF: &str = "1ms..5ms";
+const BACKOFF_MIN_US: u32 = 1000;
+const BACKOFF_MAX_US: u32 = 5000;
 
 /// Who keeps connections up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
     Tg(Engine),
     Floor,
+    /// Its waits do not grow.
+    EagerFloor,
     Ctraffic,
 }
 
 impl Client {
-    pub const ALL: [Client; 4] =
-        [Client::Tg(Engine::Epoll), Client::Tg(Engine::Uring), Client::Floor, Client::Ctraffic];
+    pub const ALL: [Client; 5] =
+        [Client::Tg(Engine::Epoll), Client::Tg(Engine::Uring), Client::Floor, Client::EagerFloor, Client::Ctraffic];
 
     pub fn name(self) -> String {
         match self {
             Client::Tg(engine) => format!("tg {engine}"),
-            Client::Floor => "floor epoll".to_owned(),
+            Client::Floor => "floor 1-5ms".to_owned(),
+            Client::EagerFloor => "floor 1ms".to_owned(),
             Client::Ctraffic => Peer::Ctraffic.name().to_owned(),
         }
     }
@@ -48,14 +54,15 @@ impl Client {
         Ok(match self {
             Client::Tg(engine) => {
                 let mut command = tg::run(&programs.tg_cli, engine, server, conns, RATE, &format!("{seconds}s"));
-                command.args(["--size", &SIZE.to_string(), "--backoff", "1ms..5ms"]);
+                command.args(["--size", &SIZE.to_string(), "--backoff", BACKOFF]);
                 command
             }
-            Client::Floor => {
+            Client::Floor | Client::EagerFloor => {
                 let mut command = Command::new(&programs.floor);
                 let address = server.to_string();
+                let most_us = if self == Client::Floor { BACKOFF_MAX_US } else { BACKOFF_MIN_US };
                 command.args(["reconnect", &address]);
-                command.args([conns, seconds, FLOOR_BACKOFF_US].map(|n| n.to_string()));
+                command.args([conns, seconds, BACKOFF_MIN_US, most_us].map(|n| n.to_string()));
                 command
             }
             Client::Ctraffic => {

@@ -1,10 +1,15 @@
 //! What both paced floors share: the load, its absolute schedule, what became of it. Changes when the load
 //! does.
 
-use crate::sys;
+mod epoll;
+mod uring;
+
+use crate::Engine;
+use crate::connect::{Times, connect};
+use crate::sys::{self, quantile};
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 /// From the connections' establishment to the first packet.
@@ -23,6 +28,8 @@ pub struct Load {
     pub seconds: f64,
     /// Busy waiting before a packet is due.
     pub spin_ns: u64,
+    /// Packets that are due within so long leave together, at its end.
+    pub batch_ns: u64,
     /// SCHED_FIFO.
     pub fifo: bool,
 }
@@ -41,18 +48,6 @@ impl Load {
         (self.pps * self.seconds) as u64
     }
 
-    /// Connections that do not block, without Nagle's delay.
-    pub fn connect(&self) -> io::Result<Vec<TcpStream>> {
-        (0..self.conns)
-            .map(|_| {
-                let stream = TcpStream::connect(self.address)?;
-                stream.set_nodelay(true)?;
-                stream.set_nonblocking(true)?;
-                Ok(stream)
-            })
-            .collect()
-    }
-
     /// How this thread is scheduled.
     pub fn set_up_thread(&self) -> io::Result<()> {
         sys::set_timer_slack_1ns();
@@ -60,10 +55,24 @@ impl Load {
     }
 }
 
+/// Connects, sends, and reads what comes back.
+///
+/// # Errors
+/// Whatever fails first.
+pub fn run(engine: Engine, load: &Load) -> io::Result<Tally> {
+    load.set_up_thread()?;
+    let connected = connect(load.address, load.conns)?;
+    match engine {
+        Engine::Epoll => epoll::run(load, connected),
+        Engine::Uring => uring::run(load, connected),
+    }
+}
+
 /// Packet k is due at its own time, whatever became of those before.
 pub struct Schedule {
     base: Instant,
     interval_ns: f64,
+    batch_ns: u64,
     end_ns: u64,
     total: u64,
     next: u64,
@@ -76,6 +85,7 @@ impl Schedule {
         Schedule {
             base: Instant::now(),
             interval_ns: 1e9 / load.pps,
+            batch_ns: load.batch_ns,
             end_ns: LEAD_NS + (load.seconds * 1e9) as u64 + TAIL_NS,
             total: load.packets(),
             next: 0,
@@ -91,6 +101,11 @@ impl Schedule {
     /// When the next packet is due; after the last one, when all is over.
     pub fn due(&self) -> u64 {
         if self.next < self.total { LEAD_NS + (self.next as f64 * self.interval_ns) as u64 } else { self.end_ns }
+    }
+
+    /// When the next packet leaves with its batch; after the last one, when all is over.
+    pub fn wake(&self) -> u64 {
+        self.due() + if self.next < self.total { self.batch_ns } else { 0 }
     }
 
     /// The connection that the next packet goes to, if it is due.
@@ -115,12 +130,13 @@ pub struct Tally {
     /// Bytes of the echo that is under way, by connection.
     got: Vec<usize>,
     size: usize,
+    connects: Times,
 }
 
 impl Tally {
-    pub fn new(load: &Load) -> Tally {
+    pub fn new(load: &Load, connects: Times) -> Tally {
         let lateness_ns = Vec::with_capacity(load.packets() as usize);
-        Tally { received: 0, lateness_ns, got: vec![0; load.conns], size: load.size }
+        Tally { received: 0, lateness_ns, got: vec![0; load.conns], size: load.size, connects }
     }
 
     pub fn sent(&mut self, lateness_ns: u64) {
@@ -140,18 +156,16 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut sorted = self.lateness_ns.clone();
         sorted.sort_unstable();
-        let at = |quantile: f64| {
-            let rank = (sorted.len() as f64 * quantile).ceil() as usize;
-            sorted.get(rank.max(1) - 1).copied().unwrap_or_default()
-        };
+        let at = |q| quantile(&sorted, q);
         write!(
             f,
-            "{{\"sent\":{},\"received\":{},\"lateness\":{{\"p50_ns\":{},\"p99_ns\":{},\"max_ns\":{}}}}}",
+            "{{\"sent\":{},\"received\":{},\"lateness\":{{\"p50_ns\":{},\"p99_ns\":{},\"max_ns\":{}}},\"connect\":{}}}",
             sorted.len(),
             self.received,
             at(0.5),
             at(0.99),
-            at(1.0)
+            at(1.0),
+            self.connects
         )
     }
 }
@@ -162,7 +176,7 @@ mod tests {
 
     fn load() -> Load {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        Load { address, conns: 3, pps: 400.0, size: 100, seconds: 0.025, spin_ns: 0, fifo: false }
+        Load { address, conns: 3, pps: 400.0, size: 100, seconds: 0.025, spin_ns: 0, batch_ns: 0, fifo: false }
     }
 
     #[test]
@@ -182,8 +196,19 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_leaves_when_its_first_packet_has_waited_its_time() {
+        let mut schedule = Schedule::new(&Load { batch_ns: 6_000_000, ..load() });
+        assert_eq!(schedule.wake(), LEAD_NS + 6_000_000);
+        let now = schedule.wake();
+        assert_eq!(std::iter::from_fn(|| schedule.take(now)).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(schedule.wake(), LEAD_NS + 3 * 2_500_000 + 6_000_000);
+        while schedule.take(u64::MAX).is_some() {}
+        assert_eq!(schedule.wake(), schedule.due());
+    }
+
+    #[test]
     fn an_echo_counts_when_its_last_byte_is_there() {
-        let mut tally = Tally::new(&load());
+        let mut tally = Tally::new(&load(), Times::default());
         tally.echoed(0, 99);
         tally.echoed(1, 99);
         assert_eq!(tally.received, 0);
@@ -192,7 +217,7 @@ mod tests {
         for lateness_ns in 1..=100 {
             tally.sent(lateness_ns);
         }
-        let want = r#"{"sent":100,"received":2,"lateness":{"p50_ns":50,"p99_ns":99,"max_ns":100}}"#;
+        let want = r#"{"sent":100,"received":2,"lateness":{"p50_ns":50,"p99_ns":99,"max_ns":100},"connect":{"p50_ns":0,"p99_ns":0,"max_ns":0}}"#;
         assert_eq!(tally.to_string(), want);
     }
 
