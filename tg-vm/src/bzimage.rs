@@ -1,6 +1,7 @@
 //! The kernel inside a bzImage: an ELF file, which boots faster as it need not unpack itself in the guest.
 //! Changes when kernels come compressed in another way. Layout: the kernel's Documentation/arch/x86/boot.rst.
 
+use ruzstd::decoding::StreamingDecoder;
 use std::io::{self, Read};
 
 /// Why an image cannot be used.
@@ -104,12 +105,19 @@ pub fn kernel(image: &[u8]) -> Result<Vec<u8>, ImageError> {
     let mut kernel = Vec::new();
     // One byte more than promised shows that there is more, and bounds what a bad image makes of memory.
     match payload.compression {
-        Compression::Xz => unxz(payload.bytes).take(payload.length + 1).read_to_end(&mut kernel)?,
-        Compression::Zstd => ruzstd::decoding::StreamingDecoder::new(payload.bytes)
-            .map_err(io::Error::other)?
-            .take(payload.length + 1)
-            .read_to_end(&mut kernel)?,
-    };
+        Compression::Xz => {
+            unxz(payload.bytes).take(payload.length + 1).read_to_end(&mut kernel)?;
+        }
+        Compression::Zstd => {
+            let mut stream = StreamingDecoder::new(payload.bytes).map_err(io::Error::other)?;
+            stream.by_ref().take(payload.length + 1).read_to_end(&mut kernel)?;
+            // This crate leaves the comparison to its user.
+            let promised = stream.decoder.get_checksum_from_data();
+            if promised.is_some() && promised != stream.decoder.get_calculated_checksum() {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "its checksum is wrong").into());
+            }
+        }
+    }
     if kernel.len() as u64 != payload.length {
         return Err(ImageError::Length { found: kernel.len(), expected: payload.length });
     }

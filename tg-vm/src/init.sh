@@ -9,15 +9,23 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 for module in /modules/*.ko; do insmod "$module" || echo "tg-vm: cannot load $module"; done
 . /job
-mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose,msize=262144 host /host
+# Powering off without a result is what tells the host that there is none.
+lost() {
+  echo "tg-vm: cannot mount $1"
+  poweroff -f
+}
+mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose,msize=262144 host /host || lost "the host's files"
 mount -t tmpfs rw /rw
 mkdir /rw/upper /rw/work
-mount -t overlay -o lowerdir=/host,upperdir=/rw/upper,workdir=/rw/work overlay /root
+mount -t overlay -o lowerdir=/host,upperdir=/rw/upper,workdir=/rw/work overlay /root || lost "the overlay"
 
 release=$(uname -r)
 mkdir -p /root/dev /root/proc /root/sys /root/run /root/tmp "/root/lib/modules/$release"
 mount -t devtmpfs dev /root/dev
 mkdir -p /root/dev/pts /root/dev/shm
+# Made by udev, elsewhere.
+ln -s /proc/self/fd /root/dev/fd
+for n in 0/stdin 1/stdout 2/stderr; do ln -s "/proc/self/fd/${n%/*}" "/root/dev/${n#*/}"; done
 mount -t devpts devpts /root/dev/pts
 mount -t tmpfs shm /root/dev/shm
 mount -t proc proc /root/proc
@@ -30,7 +38,7 @@ mount -t tmpfs run /root/run
 mount -o bind "/host$modules" "/root/lib/modules/$release"
 if [ "$output" = 1 ]; then
   mkdir -p /root/out
-  mount -t 9p -o trans=virtio,version=9p2000.L,cache=none,msize=262144 output /root/out
+  mount -t 9p -o trans=virtio,version=9p2000.L,cache=none,msize=262144 output /root/out || lost /out
 fi
 # The kernel loads modules by /sbin/modprobe of this root, not of the command's.
 printf '#!/bin/sh\nexec /bin/chroot /root /sbin/modprobe "$@"\n' >/sbin/modprobe
@@ -58,7 +66,7 @@ stderr=$!
 result=$(port result)
 
 env -i HOME=/root TERM=dumb PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-  chroot /root /bin/sh -c 'cd "$0" && exec "$@"' "$@" </dev/null >/stdout 2>/stderr
+  chroot /root /bin/sh -c 'cd "$1" && shift && exec "$@"' tg-vm "$@" </dev/null >/stdout 2>/stderr
 code=$?
 
 # What the command left running holds the pipes open.

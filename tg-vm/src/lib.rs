@@ -9,7 +9,7 @@ pub mod bzimage;
 mod cache;
 mod error;
 mod host;
-mod initramfs;
+pub mod initramfs;
 mod kernels;
 mod machine;
 mod modules;

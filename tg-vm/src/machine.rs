@@ -43,7 +43,7 @@ pub enum Outcome {
     },
 }
 
-const CONSOLE_LINES: usize = 30;
+const CONSOLE_LINES: usize = 60;
 const INIT: &str = include_str!("init.sh");
 
 /// Runs a job; the command's output goes to `stdout` and `stderr` as it comes.
@@ -205,10 +205,10 @@ fn follow(
 
 /// Copies until QEMU's end, even when nobody takes it any more.
 fn pass_on(from: Option<impl Read>, to: &mut impl Write, done: &mpsc::Sender<()>) {
-    if let Some(mut from) = from {
-        if io::copy(&mut from, to).and_then(|_| to.flush()).is_err() {
-            let _ = io::copy(&mut from, &mut io::sink());
-        }
+    if let Some(mut from) = from
+        && io::copy(&mut from, to).and_then(|_| to.flush()).is_err()
+    {
+        let _ = io::copy(&mut from, &mut io::sink());
     }
     let _ = done.send(());
 }

@@ -59,20 +59,21 @@ fn run(cache: &Cache, args: &RunArgs) -> Result<ExitCode, Error> {
     match tg_vm::run(&installed, &job, &mut io::stdout(), &mut io::stderr())? {
         Outcome::Exited(code) => Ok(code.into()),
         Outcome::Lost { why, console } => {
-            eprintln!("tg-vm: {why}; the last lines of its console:\n{console}");
+            let console = if console.is_empty() { "nothing" } else { &console };
+            eprintln!("tg-vm: {why}; the last that its console said:\n{console}");
             Ok(NO_EXIT_CODE.into())
         }
     }
 }
 
 fn kernels(cache: &Cache) -> Result<ExitCode, Error> {
-    let mut table = format!("{:<12}{:<34}{}\n", "KERNEL", "CACHED", "FROM");
+    let mut table = format!("{:<12}{:<42}{}\n", "KERNEL", "CACHED", "FROM");
     for kernel in &KERNELS {
         let cached = cache.installed(kernel)?;
         let cached = cached.map_or("no".to_owned(), |c| format!("{} ({})", c.release(), c.version()));
         for (n, source) in kernel.sources.iter().enumerate() {
             let (name, cached) = if n == 0 { (kernel.name, cached.as_str()) } else { ("", "") };
-            table += &format!("{name:<12}{cached:<34}{source}\n");
+            table += &format!("{name:<12}{cached:<42}{source}\n");
         }
     }
     // Nobody reads it: not a failure.

@@ -139,7 +139,8 @@ kernel/drivers/virtio/virtio-ring.ko.xz:
             let order = modules.load_order(&wanted.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
             let place = |n: usize| order.iter().position(|path| *path == format!("m{n}.ko"));
             for name in &wanted {
-                prop_assert!(order.contains(&format!("{name}.ko").as_str()));
+                let path = format!("{name}.ko");
+                prop_assert!(order.contains(&path.as_str()));
             }
             for (n, list) in needs.iter().enumerate() {
                 if let Some(at) = place(n) {

@@ -19,7 +19,7 @@ fn fail(directory: &Path) -> Result<Stamp> {
 }
 
 fn directories(cache: &Path) -> Vec<String> {
-    let entries = fs::read_dir(cache).unwrap().map(Result::unwrap).filter(|e| e.path().is_dir());
+    let entries = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap()).filter(|e| e.path().is_dir());
     entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
 }
 

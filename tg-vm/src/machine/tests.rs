@@ -32,9 +32,9 @@ fn the_output_is_shared_only_when_there_is_one() {
 
 #[test]
 fn the_consoles_end_is_told() {
-    let console: String = (0..40).map(|n| format!("line {n}\r\n\r\n")).collect();
+    let console: String = (0..70).map(|n| format!("line {n}\r\n\r\n")).collect();
     let told = last_lines(console.as_bytes());
-    assert!(told.starts_with("line 10\nline 11\n") && told.ends_with("\nline 39"), "{told}");
+    assert!(told.starts_with("line 10\nline 11\n") && told.ends_with("\nline 69"), "{told}");
     assert_eq!(last_lines(b""), "");
 }
 
