@@ -27,6 +27,9 @@ pub enum ImageError {
         /// Bytes that the image promises.
         expected: u64,
     },
+    /// The kernel would be larger than any that there is.
+    #[error("it should have {0} bytes unpacked, and {LONGEST} are allowed")]
+    TooLong(u64),
     /// What came out is no ELF file.
     #[error("it unpacks to something else than an ELF file")]
     NotElf,
@@ -60,6 +63,11 @@ const PAYLOAD_LENGTH: usize = 0x24c;
 /// The first version of the boot protocol that says where the payload is.
 const OLDEST: u32 = 0x0208;
 
+/// Bytes of a kernel, unpacked: about four times Debian's.
+const LONGEST: u64 = 256 << 20;
+/// What unpacking an xz file may take.
+const XZ_KIB: u32 = 256 << 10;
+
 /// Finds the compressed kernel.
 ///
 /// # Errors
@@ -89,7 +97,11 @@ pub fn payload(image: &[u8]) -> Result<Payload<'_>, ImageError> {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
         _ => return Err(ImageError::Compression(bytes.iter().copied().take(6).collect())),
     };
-    Ok(Payload { compression, bytes, length: u64::from(u32::from_le_bytes(*length)) })
+    let length = u64::from(u32::from_le_bytes(*length));
+    if length > LONGEST {
+        return Err(ImageError::TooLong(length));
+    }
+    Ok(Payload { compression, bytes, length })
 }
 
 fn number(image: &[u8], at: usize) -> Option<u32> {
@@ -129,7 +141,7 @@ pub fn kernel(image: &[u8]) -> Result<Vec<u8>, ImageError> {
 
 /// Reads what is in an xz file; modules come so, too.
 pub(crate) fn unxz(bytes: &[u8]) -> impl Read {
-    lzma_rust2::XzReader::new(bytes, false)
+    lzma_rust2::XzReader::new_mem_limit(bytes, false, XZ_KIB)
 }
 
 #[cfg(test)]

@@ -70,12 +70,18 @@ fn another_compression_is_named_by_its_first_bytes() {
 
 #[test]
 fn another_length_than_promised_is_refused() {
-    for length in [13, 15, u32::MAX] {
+    for length in [13, 15, 256 << 20] {
         for packed in [XZ, ZSTD] {
             let result = kernel(&image(3, 0, packed, length));
             assert!(matches!(result, Err(ImageError::Length { .. })), "{length}: {result:?}");
         }
     }
+}
+
+#[test]
+fn no_image_fills_the_memory() {
+    let result = kernel(&image(3, 0, XZ, (256 << 20) + 1));
+    assert!(matches!(result, Err(ImageError::TooLong(_))), "{result:?}");
 }
 
 #[test]
