@@ -2,14 +2,14 @@
 
 use crate::cache::Installed;
 use crate::error::{Error, Result, file};
-use crate::host;
 use crate::initramfs::Initramfs;
+use crate::{host, program};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -60,10 +60,7 @@ pub fn run(
     let files = Files::new(directory.path());
     write_initramfs(kernel, job, &files.initramfs)?;
     let output = job.output.map(|path| path.canonicalize().map_err(file("find", path))).transpose()?;
-    // The guest must not outlive this process, however it ends.
-    let child = Command::new(host::program("setpriv"))
-        .args(["--pdeathsig", "KILL", "--"])
-        .arg(host::program("qemu-system-x86_64"))
+    let child = program::tied("qemu-system-x86_64")
         .args(arguments(&kernel.image(), job.memory_mib, output.as_deref(), &files))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -1,12 +1,19 @@
-//! Running a program of the host to its end. Changes when its failures are told in another way.
+//! Programs of the host, which end with this process. Changes when their failures are told in another way.
 
 use crate::error::{Error, Result};
 use crate::host;
 use std::process::{Command, Stdio};
 
-/// `name` with what `prepare` gives it; its standard output.
+/// `name`, killed when the calling thread ends, however it does.
+pub(crate) fn tied(name: &'static str) -> Command {
+    let mut command = Command::new(host::program("setpriv"));
+    command.args(["--pdeathsig", "KILL", "--"]).arg(host::program(name));
+    command
+}
+
+/// Runs `name` to its end with what `prepare` gives it; its standard output.
 pub(crate) fn run(name: &'static str, prepare: impl FnOnce(&mut Command)) -> Result<String> {
-    let mut command = Command::new(host::program(name));
+    let mut command = tied(name);
     prepare(&mut command);
     let output = command
         .env("LC_ALL", "C")

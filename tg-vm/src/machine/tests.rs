@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::process::Command;
 
 fn job<'a>(command: &'a [OsString], output: Option<&'a Path>) -> Job<'a> {
     Job { command, directory: Path::new("/a b"), output, memory_mib: 512, timeout: Duration::from_secs(1) }
