@@ -60,6 +60,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "MB", default_value_t = 1024)]
     #[arg(value_parser = clap::value_parser!(u32).range(256..=65_536))]
     pub memory: u32,
+    /// The guest's processors; rarely, a guest with more than one hangs
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=8))]
+    pub processors: u32,
     /// Seconds until the guest is stopped
     #[arg(long, value_name = "S", default_value_t = 600)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
@@ -104,7 +108,8 @@ mod tests {
     fn a_run_has_defaults() {
         let args = parsed("tg-vm run -- uname -r").unwrap();
         assert_eq!(args.kernel().name, "6.1");
-        assert_eq!((args.memory, args.timeout(), args.output), (1024, Duration::from_secs(600), None));
+        assert_eq!((args.memory, args.processors), (1024, 1));
+        assert_eq!((args.timeout(), args.output), (Duration::from_secs(600), None));
         assert_eq!(args.command, ["uname", "-r"]);
     }
 
@@ -124,6 +129,7 @@ mod tests {
             ("tg-vm run uname", ErrorKind::UnknownArgument),
             ("tg-vm run --kernel 2.4 -- uname", ErrorKind::InvalidValue),
             ("tg-vm run --memory 0 -- uname", ErrorKind::ValueValidation),
+            ("tg-vm run --processors 0 -- uname", ErrorKind::ValueValidation),
             ("tg-vm run --timeout 0 -- uname", ErrorKind::ValueValidation),
         ] {
             assert_eq!(parsed(line).unwrap_err(), kind, "{line}");

@@ -54,6 +54,7 @@ fn run(cache: &Cache, args: &RunArgs) -> Result<ExitCode, Error> {
         directory: &directory,
         output: args.output.as_deref(),
         memory_mib: args.memory,
+        processors: args.processors,
         timeout: args.timeout(),
     };
     match tg_vm::run(&installed, &job, &mut io::stdout(), &mut io::stderr())? {

@@ -5,7 +5,14 @@ use proptest::prelude::*;
 use std::process::Command;
 
 fn job<'a>(command: &'a [OsString], output: Option<&'a Path>) -> Job<'a> {
-    Job { command, directory: Path::new("/a b"), output, memory_mib: 512, timeout: Duration::from_secs(1) }
+    Job {
+        command,
+        directory: Path::new("/a b"),
+        output,
+        memory_mib: 512,
+        processors: 1,
+        timeout: Duration::from_secs(1),
+    }
 }
 
 #[test]
@@ -24,7 +31,7 @@ fn a_comma_in_a_path_is_no_end_of_an_option() {
 fn the_output_is_shared_only_when_there_is_one() {
     let files = Files::new(Path::new("/t"));
     let has = |output: Option<&Path>| {
-        let all = arguments(Path::new("/k"), 512, output, &files);
+        let all = arguments(Path::new("/k"), &job(&[], output), output, &files);
         all.iter().any(|argument| argument.to_string_lossy().contains("id=output"))
     };
     assert!(has(Some(Path::new("/o"))));

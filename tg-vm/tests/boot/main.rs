@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode, Output};
 use support::Suite;
 
 fn main() -> ExitCode {
-    // A guest has two processors of its own: one at a time.
+    // Each takes memory, and a processor of the host.
     let mut suite = Suite::waiting(1);
     host::add(&mut suite);
     guest::add(&mut suite);
