@@ -27,6 +27,8 @@ pub enum Capability {
     Root,
     /// /dev/full.
     Devfull,
+    /// What a virtual machine needs; its kernel is downloaded.
+    Vm,
 }
 
 impl Capability {
@@ -40,6 +42,7 @@ impl Capability {
             Capability::Realtime => "realtime",
             Capability::Root => "root",
             Capability::Devfull => "devfull",
+            Capability::Vm => "vm",
         }
     }
 
@@ -57,6 +60,7 @@ impl Capability {
             Capability::Tmpfs => failure("unshare -m mount -t tmpfs -o size=16k none /mnt"),
             Capability::Realtime => tg_core::doctor::realtime().err().map(|e| e.to_string()),
             Capability::Root => failure("setpriv --reuid=65534 --clear-groups true"),
+            Capability::Vm => failure("dpkg-query -W qemu-system-x86 busybox-static kmod"),
             Capability::Devfull => {
                 std::fs::OpenOptions::new().write(true).open("/dev/full").err().map(|e| e.to_string())
             }
