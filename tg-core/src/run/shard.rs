@@ -85,6 +85,8 @@ pub(super) struct Shard<E> {
     origin: Nanos,
     spin: Nanos,
     next_sample: Nanos,
+    /// When orders are looked at, if nothing else comes.
+    next_look: Nanos,
     announced: bool,
     scheduled: bool,
     stopped: Option<Nanos>,
@@ -99,6 +101,7 @@ impl<E: Engine> Shard<E> {
             origin,
             spin,
             next_sample: origin + SAMPLE_EVERY,
+            next_look: origin,
             announced: false,
             scheduled: false,
             stopped: None,
@@ -185,8 +188,14 @@ impl<E: Engine> Shard<E> {
     fn wait(&mut self, now: Nanos, wake: Wake) -> io::Result<()> {
         let awaits_zero = !self.scheduled && self.pump.driver.first_attempts_over();
         let awaits_name = self.around.resolver.as_ref().is_some_and(Resolver::waiting);
-        let patience = if awaits_zero || awaits_name { HURRY } else { ORDERS_EVERY };
-        let until = wake.at.min(self.next_sample).min(now + patience);
+        if awaits_zero || awaits_name {
+            self.next_look = self.next_look.min(now + HURRY);
+        }
+        if self.next_look <= now {
+            // The same time for many waits: a timer that is set already need not be set again.
+            self.next_look = now + ORDERS_EVERY;
+        }
+        let until = wake.at.min(self.next_sample).min(self.next_look);
         let spin = if wake.packet && until == wake.at { self.spin } else { Nanos::ZERO };
         self.pump.wait(until, spin, &mut self.around)
     }
