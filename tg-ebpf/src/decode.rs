@@ -145,8 +145,7 @@ pub fn segments(
     counts: &common::Counts,
     interface: impl Fn(u32) -> Option<(String, Netns)>,
 ) -> Segments {
-    let (interface, netns) =
-        interface(flow.ifindex).unwrap_or_else(|| (flow.ifindex.to_string(), Netns::default()));
+    let (interface, netns) = interface(flow.ifindex).unwrap_or_else(|| (flow.ifindex.to_string(), Netns::default()));
     let direction = if flow.direction == common::INTO { Direction::In } else { Direction::Out };
     Segments {
         flow: Flow { tuple: tuple(&flow.ends), direction, interface, netns },

@@ -137,7 +137,9 @@ mod tests {
         let (uid, id) = ("0b5a3f5e-9f6c-4a55-9a0c-3f3a9f1d2c11", "a".repeat(64));
         let under = uid.replace('-', "_");
         for text in [
-            format!("0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{under}.slice/cri-containerd-{id}.scope"),
+            format!(
+                "0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{under}.slice/cri-containerd-{id}.scope"
+            ),
             format!("0::/kubepods.slice/kubepods-pod{under}.slice/crio-{id}.scope/container"),
             format!("12:memory:/other\n0::/kubepods/besteffort/pod{uid}/{id}\n"),
         ] {
