@@ -8,8 +8,9 @@ use tg_ebpf_common::{Ends, Head};
 pub const AF_INET: u16 = 2;
 /// `include/linux/socket.h`.
 const AF_INET6: u16 = 10;
-/// `include/linux/proc_ns.h`: inodes of namespaces begin here.
-const PROC_DYNAMIC_FIRST: u32 = 0xF000_0000;
+/// Inodes of namespaces begin here: those of the first namespaces (`include/uapi/linux/nsfs.h`) lie just below
+/// the others' (PROC_DYNAMIC_FIRST, `fs/proc/generic.c`).
+const FIRST_INODE: u32 = 0xEFFF_FFF0;
 /// `include/uapi/linux/in.h`.
 pub const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -87,7 +88,7 @@ pub fn packet_namespace(head: &mut Head, skb: Kernel) {
 #[inline(always)]
 pub fn namespace(head: &mut Head, net: Kernel) {
     let inode = at(net, f::NET_INUM.load()).unwrap_or(0);
-    if inode >= PROC_DYNAMIC_FIRST {
+    if inode >= FIRST_INODE {
         head.netns_inode = inode;
         head.netns_cookie = at(net, f::NET_COOKIE.load()).unwrap_or(0);
     }

@@ -8,8 +8,8 @@ use std::os::linux::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tg_model::node_event::{Namespace, Netns};
 
-/// Inodes of namespaces begin here (`include/linux/proc_ns.h`): a name whose file is no mount is none.
-const PROC_DYNAMIC_FIRST: u64 = 0xF000_0000;
+/// Inodes of namespaces begin here (`prog/src/read.rs`): a name whose file is no mount is none.
+const FIRST_INODE: u64 = 0xEFFF_FFF0;
 /// Names that a CNI plugin makes up say less than the pod's.
 const MADE_UP: &str = "cni-";
 /// The namespace that the machine began with.
@@ -145,7 +145,7 @@ fn named() -> Vec<(u32, PathBuf)> {
 /// The inode of a namespace's file.
 pub fn inode(file: &Path) -> Option<u32> {
     let inode = fs::metadata(file).ok()?.st_ino();
-    (inode >= PROC_DYNAMIC_FIRST).then(|| u32::try_from(inode).ok()).flatten()
+    (inode >= FIRST_INODE).then(|| u32::try_from(inode).ok()).flatten()
 }
 
 /// Finds each namespace's owner by the cgroups of processes in it; the first that tells one.
