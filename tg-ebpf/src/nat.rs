@@ -28,7 +28,8 @@ impl Vips {
 /// Translations that were seen, the latest of them: an old one makes room.
 #[derive(Debug)]
 pub struct Translations {
-    /// From the tuple of an answer, as who answers sees it, to the tuple of the first packet.
+    /// From the tuple of an answer, as who answers sees it or as it is between two translations, to the tuple
+    /// of the first packet.
     by_reply: HashMap<Tuple, Tuple>,
     oldest: VecDeque<Tuple>,
     room: usize,
@@ -45,19 +46,25 @@ impl Translations {
 
     /// Learns of a conntrack entry. One that translates nothing needs no room.
     pub fn learn(&mut self, entry: &Conntrack) {
-        if entry.reply == entry.original.reversed() {
-            if self.by_reply.remove(&entry.reply).is_some() {
-                self.oldest.retain(|t| *t != entry.reply);
+        // Where both ends are translated: the destination before routing, the source after it.
+        let between = Tuple { src: entry.reply.src, dst: entry.original.src };
+        for answer in [entry.reply, between] {
+            if answer == entry.original.reversed() {
+                self.forget(answer);
+            } else if self.by_reply.insert(answer, entry.original).is_none() {
+                self.oldest.push_back(answer);
             }
-            return;
-        }
-        if self.by_reply.insert(entry.reply, entry.original).is_none() {
-            self.oldest.push_back(entry.reply);
         }
         while self.oldest.len() > self.room {
             if let Some(oldest) = self.oldest.pop_front() {
                 self.by_reply.remove(&oldest);
             }
+        }
+    }
+
+    fn forget(&mut self, answer: Tuple) {
+        if self.by_reply.remove(&answer).is_some() {
+            self.oldest.retain(|t| *t != answer);
         }
     }
 
@@ -129,6 +136,9 @@ mod tests {
         assert_eq!(t.client_of(pod.reversed(), &vips()), Some(client));
         assert_eq!(t.client_of(client, &vips()), Some(client));
         assert_eq!(t.client_of(client.reversed(), &vips()), Some(client));
+        let between = tuple("198.51.100.1:4711", "10.0.0.2:8080");
+        assert_eq!(t.client_of(between, &vips()), Some(client));
+        assert_eq!(t.client_of(between.reversed(), &vips()), Some(client));
         assert_eq!(t.client_of(tuple("10.0.0.2:8080", "10.0.0.1:33334"), &vips()), None);
     }
 

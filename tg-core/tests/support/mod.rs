@@ -67,9 +67,9 @@ impl Capability {
             Capability::Realtime => tg_core::doctor::realtime().err().map(|e| e.to_string()),
             Capability::Root => failure("setpriv --reuid=65534 --clear-groups true"),
             Capability::Bpf => bpf_missing(),
-            Capability::Nft => failure(
-                "unshare -n nft add table ip tg; add chain ip tg c { type nat hook prerouting priority 0; }",
-            ),
+            Capability::Nft => {
+                failure("unshare -n nft add table ip tg; add chain ip tg c { type nat hook prerouting priority 0; }")
+            }
             Capability::Capture => failure("tcpdump --version"),
             Capability::Devfull => {
                 std::fs::OpenOptions::new().write(true).open("/dev/full").err().map(|e| e.to_string())

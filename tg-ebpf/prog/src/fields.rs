@@ -17,4 +17,6 @@ constants! {
     // Not offsets: 1 where the tracepoint has the argument. To read one that is not there is a verifier's error;
     // a branch that a frozen constant rules out is not looked at.
     HAS_RESET_REASON, HAS_DROP_REASON,
+    // 1 where conntrack's fields are known: a filter on an interface does without them.
+    HAS_ENTRY,
 }

@@ -1,6 +1,6 @@
 //! SYN, FIN and RST on an interface, counted per flow: tcx both ways, XDP. Changes when what is counted does.
 
-use crate::{filter, read, record};
+use crate::{filter, read, record, track};
 use aya_ebpf::bindings::{tcx_action_base::TCX_NEXT, xdp_action::XDP_PASS};
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::{classifier, map, xdp};
@@ -132,6 +132,9 @@ pub fn tcx_in(ctx: TcContext) -> i32 {
 
 #[classifier]
 pub fn tcx_out(ctx: TcContext) -> i32 {
+    // The context is the packet itself (`struct __sk_buff` is only how the verifier shows it). NAT is done by
+    // now: a new backend joins the filter before its first packet is counted.
+    track::join(ctx.skb.skb as read::Kernel);
     // SAFETY: as above.
     count(&ctx, unsafe { (*ctx.skb.skb).ifindex }, OUT_OF);
     TCX_NEXT

@@ -9,9 +9,9 @@ use tg_ebpf_common::{BACKEND, Endpoint, Ends, Entry, kind, program};
 
 /// `include/linux/skbuff.h`: the low bits of `_nfct` are the packet's state.
 const NFCT_POINTER: u64 = !7;
-/// Too large for the stack. Its padding is never written.
+/// Too large for the stack: one for each caller of [`bound`]. Its padding is never written.
 #[map]
-static SCRATCH: PerCpuArray<Entry> = PerCpuArray::with_max_entries(1, 0);
+static SCRATCH: PerCpuArray<Entry> = PerCpuArray::with_max_entries(2, 0);
 
 const SYN: u8 = 2;
 const ACK: u8 = 16;
@@ -24,8 +24,30 @@ pub fn binding(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// As [`binding`], but it only joins the filter: a filter on an interface sees the packet before that.
+#[inline(always)]
+pub fn join(skb: read::Kernel) {
+    if f::HAS_ENTRY.load() != 0 {
+        let _ = bound(skb, 1);
+    }
+}
+
 #[inline(always)]
 fn bind(skb: read::Kernel) -> Option<()> {
+    let (entry, ct) = bound(skb, 0)?;
+    entry.head = record::head(kind::CONNTRACK_SEEN);
+    read::namespace(&mut entry.head, read::pointer(ct, f::CT_NET.load())?);
+    entry.status = read::at(ct, f::CT_STATUS.load())?;
+    entry.tcp_state = read::at(ct, f::CT_TCP_STATE.load()).unwrap_or(255);
+    // Not by namespace: the balancer is in another than the pods that were asked for.
+    record::emit(program::BINDING, entry);
+    Some(())
+}
+
+/// The tuples of a watched service's connection whose SYN this packet is, and its conntrack entry. The backend
+/// joins the filter.
+#[inline(always)]
+fn bound(skb: read::Kernel, scratch: u32) -> Option<(&'static mut Entry, read::Kernel)> {
     let ct = (read::at::<u64>(skb, f::SKB_NFCT.load())? & NFCT_POINTER) as read::Kernel;
     if ct.is_null() {
         return None;
@@ -39,9 +61,9 @@ fn bind(skb: read::Kernel) -> Option<()> {
     if flags & (SYN | ACK) != SYN {
         return None;
     }
-    let entry = SCRATCH.get_ptr_mut(0)?;
-    // SAFETY: one for each processor, and the kernel does not start this program on a processor where it runs
-    // (bpf_prog_active of tracing programs): nobody else has it.
+    let entry = SCRATCH.get_ptr_mut(scratch)?;
+    // SAFETY: one for each processor and caller. The kernel does not start the tracing program on a processor
+    // where it runs, and runs a filter for what leaves with softirqs off: nobody else has it.
     let entry = unsafe { &mut *entry };
     tuple(first, &mut entry.original)?;
     if filter::endpoint(entry.original.dst, entry.original.dst_port).is_none() {
@@ -54,13 +76,7 @@ fn bind(skb: read::Kernel) -> Option<()> {
     {
         record::count(program::BINDING, |s| s.table_full += 1);
     }
-    entry.head = record::head(kind::CONNTRACK_SEEN);
-    read::namespace(&mut entry.head, read::pointer(ct, f::CT_NET.load())?);
-    entry.status = read::at(ct, f::CT_STATUS.load())?;
-    entry.tcp_state = read::at(ct, f::CT_TCP_STATE.load()).unwrap_or(255);
-    // Not by namespace: the balancer is in another than the pods that were asked for.
-    record::emit(program::BINDING, entry);
-    Some(())
+    Some((entry, ct))
 }
 
 /// `include/net/netfilter/nf_conntrack_tuple.h`.

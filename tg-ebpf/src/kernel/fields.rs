@@ -118,6 +118,7 @@ impl Fields {
         let has = |typedef, count| u32::from(parameters(btf, typedef).is_some_and(|n| n > count));
         constants.push(("HAS_RESET_REASON", has("btf_trace_tcp_send_reset", 3)));
         constants.push(("HAS_DROP_REASON", has("btf_trace_kfree_skb", 3)));
+        constants.push(("HAS_ENTRY", u32::from(missing.iter().all(|(group, _)| *group != Group::Entry))));
         let names = KernelNames {
             resets: members(btf, "sk_rst_reason", "SK_RST_REASON_"),
             drops: members(btf, "skb_drop_reason", "SKB_DROP_REASON_"),
