@@ -53,7 +53,9 @@ impl Network {
         let [c, n, p] = ["c", "n", "p"].map(|role| network.name(role));
         let (length, any) = if kind.v6 { ("64 nodad", "-6") } else { ("24", "-4") };
         let of = |link, host| network.address(link, host);
-        shell(&format!("for n in {c} {n} {p}; do ip netns add $n && ip -n $n link set lo up || exit 1; done"));
+        shell(&format!(
+            "for n in {c} {n} {p}; do ip netns add $n && ip -n $n link set lo up && ip netns exec $n sysctl -qw net.ipv6.conf.default.accept_dad=0 || exit 1; done"
+        ));
         for (far, link, far_if, near_if) in [(&c, 1, "c0", "n0"), (&p, 2, "p0", "n1")] {
             shell(&format!("ip link add {far_if} netns {far} type veth peer name {near_if} netns {n}"));
             shell(&format!("ip -n {far} addr add {}/{length} dev {far_if}", of(link, 2)));

@@ -2,9 +2,10 @@
 
 use crate::network::{Captured, KINDS, Kind, Network, within};
 use crate::support::{Capability, Suite};
+use socket2::SockRef;
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 
 const NEEDS: &[Capability] = &[Capability::Bpf, Capability::Nft, Capability::Netns, Capability::Capture];
 const CONNECTIONS: usize = 5;
@@ -32,7 +33,8 @@ fn as_a_capture(kind: Kind, suffix: &str) {
         drop(listener.accept().unwrap());
         assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
     }
-    drop(listener);
+    // Not only dropped: a process that another test starts at this moment has it open, too, until it runs.
+    SockRef::from(&listener).shutdown(Shutdown::Both).unwrap();
     let refused = within(&network.client(), || TcpStream::connect(network.vip()).unwrap_err());
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
     // SYN, its answer and two FINs of each; a SYN and a reset.

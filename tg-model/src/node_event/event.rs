@@ -113,7 +113,8 @@ pub struct Flow {
     pub netns: Netns,
 }
 
-/// Segments of a flow that passed an interface: totals since the observer's start.
+/// Segments of a flow that passed an interface: totals since its first one. After a minute without any a flow
+/// begins anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Segments {
