@@ -53,9 +53,12 @@ impl Network {
         let [c, n, p] = ["c", "n", "p"].map(|role| network.name(role));
         let (length, any) = if kind.v6 { ("64 nodad", "-6") } else { ("24", "-4") };
         let of = |link, host| network.address(link, host);
-        shell(&format!(
-            "for n in {c} {n} {p}; do ip netns add $n && ip -n $n link set lo up && ip netns exec $n sysctl -qw net.ipv6.conf.default.accept_dad=0 || exit 1; done"
-        ));
+        // Without duplicate address detection: it keeps a new link from answering for a second, and a SYN would be
+        // sent again meanwhile.
+        let detection = "sysctl -qw net.ipv6.conf.default.accept_dad=0";
+        for name in [&c, &n, &p] {
+            shell(&format!("ip netns add {name} && ip -n {name} link set lo up && ip netns exec {name} {detection}"));
+        }
         for (far, link, far_if, near_if) in [(&c, 1, "c0", "n0"), (&p, 2, "p0", "n1")] {
             shell(&format!("ip link add {far_if} netns {far} type veth peer name {near_if} netns {n}"));
             shell(&format!("ip -n {far} addr add {}/{length} dev {far_if}", of(link, 2)));
@@ -212,7 +215,7 @@ impl Observer {
 
     /// Waits until it told of such an event.
     pub fn awaits(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
-        eventually(what, || self.lines().into_iter().find(&is_it))
+        eventually(Awaited { what, observer: self }, || self.lines().into_iter().find(&is_it))
     }
 
     /// Ends it; its whole journal.
@@ -222,6 +225,19 @@ impl Observer {
         let lines = lines_of(&std::fs::read(&self.journal).unwrap());
         assert_eq!(lines.last().unwrap()["kind"], "node-footer");
         lines
+    }
+}
+
+/// What is awaited of an observer; shown with what it told instead.
+struct Awaited<'a> {
+    what: &'a str,
+    observer: &'a Observer,
+}
+
+impl std::fmt::Display for Awaited<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let journal = std::fs::read_to_string(&self.observer.journal).unwrap_or_default();
+        write!(f, "{}; the observer told:\n{journal}", self.what)
     }
 }
 
