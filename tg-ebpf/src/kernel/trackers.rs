@@ -5,9 +5,6 @@ use super::enter;
 use crate::conntrack::{self, Datagram};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
-use netlink_packet_netfilter::conntrack::ConntrackMessage;
-use netlink_packet_netfilter::{NetfilterHeader, NetfilterMessage, NetfilterProtoFamily};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 use nix::libc;
 use std::collections::HashMap;
@@ -142,15 +139,7 @@ fn dump_into(entries: &mut Vec<Conntrack>) -> io::Result<()> {
     let mut socket = Socket::new(NETLINK_NETFILTER)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
-    let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-    let all = NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, 0);
-    let get = NetfilterMessage::new(all, ConntrackMessage::Get(Vec::new()));
-    let mut request = NetlinkMessage::new(header, NetlinkPayload::from(get));
-    request.finalize();
-    let mut bytes = vec![0; request.buffer_len()];
-    request.serialize(&mut bytes);
-    socket.send(&bytes, 0)?;
+    socket.send(&conntrack::dump_request(), 0)?;
     let mut buffer = Vec::with_capacity(DATAGRAM_MAX);
     loop {
         buffer.clear();
