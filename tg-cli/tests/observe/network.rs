@@ -237,7 +237,7 @@ struct Awaited<'a> {
 impl std::fmt::Display for Awaited<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let journal = std::fs::read_to_string(&self.observer.journal).unwrap_or_default();
-        write!(f, "{}; the observer told:\n{journal}", self.what)
+        write!(f, "{}; the observer said:\n{}\nand told:\n{journal}", self.what, self.observer.running.said())
     }
 }
 

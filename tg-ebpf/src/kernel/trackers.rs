@@ -7,6 +7,8 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 use nix::libc;
+use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::time::TimeVal;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -139,6 +141,8 @@ fn dump_into(entries: &mut Vec<Conntrack>) -> io::Result<()> {
     let mut socket = Socket::new(NETLINK_NETFILTER)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
+    // The observer must not wait for ever for an end that does not come.
+    setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(1, 0))?;
     socket.send(&conntrack::dump_request(), 0)?;
     let mut buffer = Vec::with_capacity(DATAGRAM_MAX);
     loop {
