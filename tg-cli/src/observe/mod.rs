@@ -41,6 +41,7 @@ SIGINT or SIGTERM detaches everything and ends it.";
 /// Who reset each connection and why, which pod it was on, and what was dropped: seen by programs in the
 /// kernel, told on stdout, and kept with --output. Give the services' addresses; the pods behind them are
 /// found.
+#[allow(rustdoc::broken_intra_doc_links, reason = "what is in brackets may be left out, shown by --help")]
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ObserveArgs {

@@ -36,7 +36,7 @@ pub fn names() -> String {
     format!("{}+ep", names.join(","))
 }
 
-/// Gives up all but [`KEPT`], in every set, on this thread and those that it starts from here on. Gives those
+/// Gives up all but what new pods' namespaces need, in every set, on this thread and those that it starts from here on. Gives those
 /// that it still has, each with its reason.
 pub fn drop_unneeded() -> Result<Vec<(String, &'static str)>, ObserveError> {
     let wrong = ObserveError::Capabilities;
