@@ -10,6 +10,7 @@
 //! | [`counts`] | the packet counters of a slot, a connection and a run |
 //! | [`wire`] | the bytes that client and server agree on: host name, request, identity |
 //! | [`journal`] | the lines of a journal and their codec |
+//! | [`node_event`] | what an observer saw on a node: its events and its journal |
 //! | [`histogram`] | fixed-range histograms and their text form |
 //! | [`summary`] | what a journal's lines add up to |
 //! | [`ctraffic`] | ctraffic's JSON and its analyser |
@@ -19,6 +20,8 @@ pub mod ctraffic;
 pub mod histogram;
 pub mod id;
 pub mod journal;
+mod named;
+pub mod node_event;
 pub mod outcome;
 pub mod plan;
 #[cfg(test)]

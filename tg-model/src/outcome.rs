@@ -1,27 +1,7 @@
 //! Why a connection ended, why an attempt failed, why a packet was dropped: closed lists, each with
 //! its name in files and reports.
 
-use serde::{Deserialize, Serialize};
-
-macro_rules! named {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[cfg_attr(test, derive(schemars::JsonSchema))]
-        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant),+ }
-        impl $name {
-            /// Every one there is, in the order of reports.
-            pub const ALL: &'static [$name] = &[$($name::$variant),+];
-            /// The name in files and reports.
-            pub const fn name(self) -> &'static str {
-                match self { $($name::$variant => $text),+ }
-            }
-        }
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(self.name()) }
-        }
-    };
-}
+use crate::named::named;
 
 named! {
     /// Why a connection ended.

@@ -28,7 +28,7 @@ const KINDS: [Kind; 10] = [
 ];
 
 /// A line is its type's fields with the version and the kind beside them.
-fn line_schema(kind: &str, schema: Schema) -> Value {
+pub(crate) fn line_schema(kind: &str, schema: Schema) -> Value {
     let mut schema = schema.to_value();
     schema["title"] = json!(format!("tg journal line: {kind}"));
     schema["properties"]["v"] = json!({ "description": "Version of the line's form.", "const": LINE_VERSION });
@@ -53,21 +53,21 @@ fn path(name: &str) -> PathBuf {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the schemas are files of the crate; only this test opens them")]
 fn schemas_are_those_of_the_types() {
-    for (name, schema) in schemas() {
-        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
-            std::fs::create_dir_all(path(&name).parent().unwrap()).unwrap();
-            let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
-            std::fs::write(path(&name), text).unwrap();
-        }
-        let written = std::fs::read_to_string(path(&name)).unwrap_or_default();
-        let written: Value = serde_json::from_str(&written).unwrap_or_default();
-        assert!(
-            written == schema,
-            "schema/{name}.json is not the types': run with UPDATE_SCHEMAS=1 and look at the diff"
-        );
+    schemas().into_iter().for_each(|(name, schema)| assert_written(&name, &schema));
+}
+
+/// The file of this name has this schema in it; written first where UPDATE_SCHEMAS is set.
+#[expect(clippy::disallowed_methods, reason = "the schemas are files of the crate; only tests open them")]
+pub(crate) fn assert_written(name: &str, schema: &Value) {
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        std::fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+        let text = serde_json::to_string_pretty(schema).unwrap() + "\n";
+        std::fs::write(path(name), text).unwrap();
     }
+    let written = std::fs::read_to_string(path(name)).unwrap_or_default();
+    let written: Value = serde_json::from_str(&written).unwrap_or_default();
+    assert!(written == *schema, "schema/{name}.json is not the types': run with UPDATE_SCHEMAS=1 and look at the diff");
 }
 
 /// A run with every kind of line, every event and every optional part in it.
@@ -112,7 +112,12 @@ fn every_kind() -> Vec<Line> {
 }
 
 fn validator(name: &str, closed: bool) -> jsonschema::Validator {
-    let mut schema = schemas().into_iter().find(|(n, _)| n == name).unwrap().1;
+    let schema = schemas().into_iter().find(|(n, _)| n == name).unwrap().1;
+    validator_of(schema, closed)
+}
+
+/// `closed`: what the schema does not name is an error.
+pub(crate) fn validator_of(mut schema: Value, closed: bool) -> jsonschema::Validator {
     if closed {
         schema["unevaluatedProperties"] = json!(false);
     }

@@ -78,6 +78,11 @@ impl Running {
         self.stderr.text()
     }
 
+    /// Its stdout so far.
+    pub fn printed(&self) -> String {
+        self.stdout.text()
+    }
+
     pub fn signal(&self, name: &str) {
         shell(&format!("kill -{name} {}", self.id()));
     }

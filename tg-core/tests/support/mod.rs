@@ -29,6 +29,12 @@ pub enum Capability {
     Devfull,
     /// What a virtual machine needs; its kernel is downloaded.
     Vm,
+    /// To load programs into the kernel, and its BTF.
+    Bpf,
+    /// nftables, with NAT.
+    Nft,
+    /// tcpdump.
+    Capture,
 }
 
 impl Capability {
@@ -43,6 +49,9 @@ impl Capability {
             Capability::Root => "root",
             Capability::Devfull => "devfull",
             Capability::Vm => "vm",
+            Capability::Bpf => "bpf",
+            Capability::Nft => "nft",
+            Capability::Capture => "capture",
         }
     }
 
@@ -61,10 +70,28 @@ impl Capability {
             Capability::Realtime => tg_core::doctor::realtime().err().map(|e| e.to_string()),
             Capability::Root => failure("setpriv --reuid=65534 --clear-groups true"),
             Capability::Vm => failure("dpkg-query -W qemu-system-x86 busybox-static kmod"),
+            Capability::Bpf => bpf_missing(),
+            Capability::Nft => {
+                failure("unshare -n nft add table ip tg; add chain ip tg c { type nat hook prerouting priority 0; }")
+            }
+            Capability::Capture => failure("tcpdump --version"),
             Capability::Devfull => {
                 std::fs::OpenOptions::new().write(true).open("/dev/full").err().map(|e| e.to_string())
             }
         }
+    }
+}
+
+/// Why programs cannot be loaded into the kernel.
+fn bpf_missing() -> Option<String> {
+    const PERFMON_AND_BPF: u64 = 3 << 38;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|l| u64::from_str_radix(l.strip_prefix("CapEff:")?.trim(), 16).ok());
+    match effective {
+        Some(has) if has & PERFMON_AND_BPF == PERFMON_AND_BPF => {
+            std::fs::File::open("/sys/kernel/btf/vmlinux").err().map(|e| format!("/sys/kernel/btf/vmlinux: {e}"))
+        }
+        _ => Some("CAP_BPF or CAP_PERFMON is not there".into()),
     }
 }
 

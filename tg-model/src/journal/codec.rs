@@ -1,6 +1,7 @@
 //! A line to text and back. Changes when the form of a line as such does.
 
 use super::line::Line;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The version that each line carries as `v`. Raised when a reader of the old one would err.
@@ -24,10 +25,10 @@ pub enum LineError {
 }
 
 #[derive(Serialize)]
-struct Versioned<'a> {
+struct Versioned<'a, L> {
     v: u32,
     #[serde(flatten)]
-    line: &'a Line,
+    line: &'a L,
 }
 
 #[derive(Deserialize)]
@@ -37,13 +38,23 @@ struct VersionOnly {
 
 /// Appends the line's text and a newline.
 pub fn encode_line(line: &Line, out: &mut Vec<u8>) {
+    encode(line, out);
+}
+
+/// Reads one line, with or without its newline.
+pub fn decode_line(text: &[u8]) -> Result<Line, LineError> {
+    decode(text)
+}
+
+/// As [`encode_line`], for the lines of any journal.
+pub(crate) fn encode(line: &impl Serialize, out: &mut Vec<u8>) {
     // Writing to a Vec cannot fail, and no kind of line has a map with keys that are not text.
     let _ = serde_json::to_writer(&mut *out, &Versioned { v: LINE_VERSION, line });
     out.push(b'\n');
 }
 
-/// Reads one line, with or without its newline.
-pub fn decode_line(text: &[u8]) -> Result<Line, LineError> {
+/// As [`decode_line`], for the lines of any journal.
+pub(crate) fn decode<L: DeserializeOwned>(text: &[u8]) -> Result<L, LineError> {
     let garbage = |e: serde_json::Error| LineError::Garbage(e.to_string());
     if text.len() > LINE_MAX {
         return Err(LineError::Garbage(format!("longer than {} MiB", LINE_MAX >> 20)));

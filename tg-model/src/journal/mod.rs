@@ -8,8 +8,9 @@ mod line;
 mod read;
 
 pub use codec::{LINE_VERSION, LineError, decode_line, encode_line};
+pub(crate) use codec::{decode, encode};
 pub use line::{
     AttemptFailed, Closed, Ending, Established, Event, Footer, Header, Identified, Line, Outage, RunEvent, Sample,
     SlotTotals, Totals,
 };
-pub use read::{JournalError, Notes, Reader};
+pub use read::{JournalError, JournalLine, Notes, Reader};

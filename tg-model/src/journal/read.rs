@@ -1,7 +1,8 @@
 //! Reading a journal that may be cut, damaged or newer. Changes when what is forgiven does.
 
-use super::codec::{LINE_MAX, LineError, decode_line};
+use super::codec::{LINE_MAX, LineError, decode};
 use super::line::{Header, Line};
+use serde::de::DeserializeOwned;
 use std::io::{BufRead, Read};
 
 /// A journal that cannot be read at all.
@@ -50,9 +51,9 @@ impl Notes {
 /// The lines of a journal after its header, in order. Lines that cannot be read are passed over and
 /// noted; a line of a newer version is an error.
 #[derive(Debug)]
-pub struct Reader<R> {
+pub struct Reader<R, L: JournalLine = Line> {
     input: R,
-    header: Header,
+    header: L::Header,
     line: u64,
     notes: Notes,
     /// A line without an end was read: whatever the input has by now belongs to that line.
@@ -60,9 +61,35 @@ pub struct Reader<R> {
     buffer: Vec<u8>,
 }
 
+/// What a line of some journal is.
+pub trait JournalLine: DeserializeOwned {
+    /// What such a journal begins with.
+    type Header;
+    /// The header where the line is one.
+    fn into_header(self) -> Option<Self::Header>;
+}
+
+impl JournalLine for Line {
+    type Header = Header;
+
+    fn into_header(self) -> Option<Header> {
+        match self {
+            Line::Header(header) => Some(*header),
+            _ => None,
+        }
+    }
+}
+
 impl<R: BufRead> Reader<R> {
-    /// Reads the header.
+    /// Reads the header of a run's journal.
     pub fn new(input: R) -> Result<Reader<R>, JournalError> {
+        Reader::open(input)
+    }
+}
+
+impl<R: BufRead, L: JournalLine> Reader<R, L> {
+    /// Reads the header.
+    pub fn open(input: R) -> Result<Reader<R, L>, JournalError> {
         let mut input = input;
         let mut buffer = Vec::new();
         // Only so much: what has no line end may have no end at all (/dev/zero, /dev/full).
@@ -71,19 +98,19 @@ impl<R: BufRead> Reader<R> {
         if !more {
             return Err(JournalError::Empty);
         }
-        match decode_line(&buffer) {
-            Ok(Line::Header(header)) => {
+        match decode::<L>(&buffer).map(L::into_header) {
+            Ok(Some(header)) => {
                 let over = !is_whole(&buffer);
-                Ok(Reader { input, header: *header, line: 1, notes: Notes::default(), over, buffer })
+                Ok(Reader { input, header, line: 1, notes: Notes::default(), over, buffer })
             }
-            Ok(_) => Err(JournalError::NoHeader("it is another line".into())),
+            Ok(None) => Err(JournalError::NoHeader("it is another line".into())),
             Err(error @ LineError::Newer { .. }) => Err(JournalError::Newer { line: 1, error }),
             Err(LineError::Garbage(why)) => Err(JournalError::NoHeader(why)),
         }
     }
 
     /// The header.
-    pub fn header(&self) -> &Header {
+    pub fn header(&self) -> &L::Header {
         &self.header
     }
 
@@ -94,7 +121,7 @@ impl<R: BufRead> Reader<R> {
 
     /// The next line that can be read; `None` at the end. Of a journal that is still being written that is
     /// the end that was met first.
-    pub fn next_line(&mut self) -> Result<Option<Line>, JournalError> {
+    pub fn next_line(&mut self) -> Result<Option<L>, JournalError> {
         while !self.over {
             let more = next_line(&mut self.input, &mut self.buffer)
                 .map_err(|error| JournalError::Read { line: self.line, error })?;
@@ -104,7 +131,7 @@ impl<R: BufRead> Reader<R> {
             self.line += 1;
             let whole = is_whole(&self.buffer);
             self.over = !whole;
-            match decode_line(&self.buffer) {
+            match decode(&self.buffer) {
                 Ok(line) => return Ok(Some(line)),
                 Err(error @ LineError::Newer { .. }) => {
                     return Err(JournalError::Newer { line: self.line, error });

@@ -1,0 +1,102 @@
+//! Where the lines go: the journal's file, the readers of /events, the text on stdout. Changes when a place is
+//! added.
+
+use super::backlog::Backlog;
+use super::text;
+use crate::exit::Problem;
+use crate::output;
+use anyhow::Context;
+use std::fs::File;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tg_model::node_event::{NodeLine, Numbered, encode_node_line};
+use tg_model::wire::printable;
+
+/// A place for bytes, until writing there fails.
+struct Sink {
+    to: Option<Box<dyn Write>>,
+    error: Option<io::Error>,
+}
+
+impl Sink {
+    fn new(to: Option<Box<dyn Write>>) -> Sink {
+        Sink { to, error: None }
+    }
+
+    fn with(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+        if let Some(to) = &mut self.to
+            && let Err(error) = write(to)
+        {
+            (self.to, self.error) = (None, Some(error));
+        }
+    }
+}
+
+/// Numbers the lines and hands them on.
+pub struct Recorder {
+    next: u64,
+    backlog: Arc<Backlog>,
+    journal: Sink,
+    path: PathBuf,
+    said: Sink,
+    buffer: Vec<u8>,
+    told: bool,
+}
+
+impl Recorder {
+    /// `path`: `-` is stdout, which then has no text.
+    pub fn new(path: Option<&Path>, backlog: Arc<Backlog>) -> Result<Recorder, Problem> {
+        let stdout = || Some(Box::new(BufWriter::new(io::stdout())) as Box<dyn Write>);
+        let (journal, said) = match path {
+            None => (None, stdout()),
+            Some(path) if path == Path::new("-") => (stdout(), None),
+            Some(path) => {
+                let file = File::create(path).with_context(|| format!("creating {}", path.display()));
+                (Some(Box::new(BufWriter::new(file.map_err(Problem::Failed)?)) as Box<dyn Write>), stdout())
+            }
+        };
+        let path = path.unwrap_or(Path::new("-")).to_owned();
+        let (journal, said) = (Sink::new(journal), Sink::new(said));
+        Ok(Recorder { next: 0, backlog, journal, path, said, buffer: Vec::new(), told: false })
+    }
+
+    /// Takes a line.
+    pub fn line(&mut self, line: NodeLine) {
+        self.buffer.clear();
+        let numbered = Numbered { seq: self.next, line };
+        self.next += 1;
+        encode_node_line(&numbered, &mut self.buffer);
+        let bytes = &self.buffer;
+        self.journal.with(|to| to.write_all(bytes));
+        if let Some(text) = text::line(&numbered.line) {
+            self.said.with(|to| writeln!(to, "{}", printable(text.as_bytes())));
+        }
+        self.backlog.push(numbered.seq, bytes);
+    }
+
+    /// Takes several.
+    pub fn lines(&mut self, lines: impl IntoIterator<Item = NodeLine>) {
+        lines.into_iter().for_each(|l| self.line(l));
+    }
+
+    /// What was taken is where it belongs: a killed observer loses nothing of it.
+    pub fn flush(&mut self) {
+        self.journal.with(|to| to.flush());
+        self.said.with(|to| to.flush());
+        if let (Some(error), false) = (&self.journal.error, self.told) {
+            self.told = true;
+            output::stderr(&format!("error: writing {}: {error}; going on without it", self.path.display()));
+        }
+    }
+
+    /// The end: an error where the journal is not whole.
+    pub fn finish(mut self) -> Result<(), Problem> {
+        self.flush();
+        match self.journal.error {
+            Some(e) if e.kind() == ErrorKind::BrokenPipe && self.path == Path::new("-") => Ok(()),
+            Some(_) => Err(Problem::Told),
+            None => Ok(()),
+        }
+    }
+}

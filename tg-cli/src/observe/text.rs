@@ -1,0 +1,115 @@
+//! Lines for people. Changes when their words do.
+
+use tg_model::node_event::{
+    Conntrack, Gap, Netns, NodeEvent, NodeLine, ProgramStatus, Reset, StateChange, TcpState, Tuple,
+};
+
+/// One for each program: how it is attached, or why it is not and what that costs.
+pub fn status(programs: &[ProgramStatus]) -> Vec<String> {
+    let line = |p: &ProgramStatus| {
+        let head = format!("{:<14}", p.program);
+        let cost = p.cost.as_ref().map(|c| format!("; {c}")).unwrap_or_default();
+        match &p.way {
+            Some(way) if p.refused.is_empty() => format!("{head} {way}{cost}"),
+            Some(way) => format!("{head} {way} (not by {}){cost}", p.refused.join(", ")),
+            None => format!("{head} off: {}{cost}", p.refused.join(", ")),
+        }
+    };
+    programs.iter().map(line).collect()
+}
+
+/// What is worth a line on stdout: what ends connections, who is behind a service, what was lost.
+pub fn line(line: &NodeLine) -> Option<String> {
+    match line {
+        NodeLine::Event(observed) => event(&observed.event),
+        NodeLine::Watched(w) => w.backend_of.map(|service| format!("behind {service}: {}", w.address)),
+        NodeLine::Gap(g) => Some(gap(g)),
+        _ => None,
+    }
+}
+
+fn event(event: &NodeEvent) -> Option<String> {
+    match event {
+        NodeEvent::ResetSent(r) => Some(reset("sent by", r)),
+        NodeEvent::ResetReceived(r) => Some(reset("received by", r)),
+        NodeEvent::TcpState(s) => gave_up(s),
+        NodeEvent::Drop(d) => {
+            Some(format!("dropped in {}: {}, {}{}", d.netns, d.tuple, d.reason, client(d.client, d.tuple)))
+        }
+        NodeEvent::Conntrack(c) => bound(c),
+        NodeEvent::Segments(_) | NodeEvent::IpvsDecision(_) | NodeEvent::IpvsConn(_) | NodeEvent::IpvsDest(_) => None,
+    }
+}
+
+fn reset(how: &str, r: &Reset) -> String {
+    let reason = r.reason.as_ref().map(|r| format!(", {r}")).unwrap_or_default();
+    format!("reset {how} {}: {}{reason}{}", r.netns, r.tuple, client(r.client, r.tuple))
+}
+
+/// Established one moment, closed the next: by a reset, or by a time-out, of which nothing else tells.
+fn gave_up(s: &StateChange) -> Option<String> {
+    let closed = s.from == TcpState::Established && s.to == TcpState::Close;
+    closed.then(|| format!("closed at once in {}: {}{}", s.netns, s.tuple, client(s.client, s.tuple)))
+}
+
+fn bound(c: &Conntrack) -> Option<String> {
+    let seen = c.phase == tg_model::node_event::ConntrackPhase::Seen && c.reply != c.original.reversed();
+    seen.then(|| format!("bound in {}: {} to {}", place(&c.netns), c.original, c.reply.src))
+}
+
+fn place(netns: &Netns) -> String {
+    netns.to_string()
+}
+
+/// The client's connection, where it is not the tuple itself.
+fn client(client: Option<Tuple>, tuple: Tuple) -> String {
+    match client {
+        Some(client) if client != tuple && client != tuple.reversed() => format!("; client's connection {client}"),
+        _ => String::new(),
+    }
+}
+
+fn gap(g: &Gap) -> String {
+    let lost = g.lost.map_or("events".into(), |n| format!("{n} events"));
+    format!("lost {lost} of {}: {}", g.program, g.cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tg_model::node_event::{Observed, TimeSource};
+
+    fn tuple(src: &str, dst: &str) -> Tuple {
+        Tuple { src: src.parse().unwrap(), dst: dst.parse().unwrap() }
+    }
+
+    #[test]
+    fn a_reset_with_the_pod_that_sent_it_and_the_client_s_connection() {
+        let event = NodeEvent::ResetSent(Reset {
+            tuple: tuple("10.0.0.2:8080", "10.0.0.1:3333"),
+            netns: Netns { inode: 1, cookie: 2, name: Some("pod-1".into()) },
+            reason: Some("NO_SOCKET".into()),
+            socket: false,
+            client: Some(tuple("198.51.100.1:4711", "192.0.2.1:80")),
+        });
+        let said = line(&NodeLine::Event(Box::new(Observed { at_ns: 1, program: "send-reset".into(), event })));
+        let want = "reset sent by pod-1: 10.0.0.2:8080 > 10.0.0.1:3333, NO_SOCKET; client's connection \
+                    198.51.100.1:4711 > 192.0.2.1:80";
+        assert_eq!(said.as_deref(), Some(want));
+    }
+
+    #[test]
+    fn a_program_that_is_off_says_why_and_what_that_costs() {
+        let mut program = ProgramStatus {
+            program: "drop".into(),
+            way: None,
+            refused: vec!["BTF tracepoint kfree_skb: EPERM".into()],
+            cost: Some("no drops".into()),
+            times: TimeSource::Kernel,
+        };
+        let said = status(std::slice::from_ref(&program));
+        assert_eq!(said, ["drop           off: BTF tracepoint kfree_skb: EPERM; no drops"]);
+        program = ProgramStatus { way: Some("here".into()), refused: Vec::new(), cost: None, ..program };
+        assert_eq!(status(&[program]), ["drop           here"]);
+    }
+}

@@ -1,0 +1,174 @@
+//! The daemon itself: what it needs, what it serves, how it ends.
+
+use crate::faults_support::{eventually, run, shell, start, tg, through};
+use crate::network::{KINDS, Network, within};
+use crate::support::{Capability, Suite};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+
+const BPF: &[Capability] = &[Capability::Bpf];
+
+pub fn add(suite: &mut Suite) {
+    suite.test("daemon::usage".into(), &[], usage);
+    suite.test("daemon::no_rights".into(), &[Capability::Root], no_rights);
+    suite.test("daemon::check".into(), BPF, check);
+    let root = [BPF, &[Capability::Root]].concat();
+    suite.test("daemon::an_ordinary_user".into(), &root, an_ordinary_user);
+    let network = [BPF, &[Capability::Nft, Capability::Netns]].concat();
+    suite.test("daemon::http".into(), &network, http);
+    suite.test("daemon::two_at_once".into(), &network, two_at_once);
+    suite.test("daemon::what_was_there_before".into(), &network, what_was_there_before);
+    suite.test("daemon::namespaces_come_and_go".into(), &network, namespaces_come_and_go);
+}
+
+fn usage() {
+    run(&mut tg("observe")).exits(2).tells(&["--vip"]);
+    for (line, word) in [
+        ("observe --vip service", "192.0.2.1:80"),
+        ("observe --vip 192.0.2.1 --interface eth0=tc", "=xdp"),
+        ("observe --vip 192.0.2.1 --listen 0.0.0.0:9464", "loopback"),
+    ] {
+        run(&mut tg(line)).exits(2).tells(&[word]).prints_nothing();
+    }
+}
+
+const NOBODY: [&str; 5] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+
+fn no_rights() {
+    run(&mut through(&NOBODY, "observe --vip 192.0.2.1:80")).exits(1).tells(&["cap_bpf", "--check"]);
+    run(&mut through(&NOBODY, "observe --check")).exits(1).prints(&[
+        "capabilities",
+        "CAP_BPF (loading programs)",
+        "NEEDED",
+    ]);
+}
+
+fn check() {
+    let about = ["kernel", "BTF", "capabilities", "lockdown", "kprobes", "tracefs", "conntrack", "conntrack events"];
+    run(&mut tg("observe --check")).exits(0).prints(&about);
+}
+
+/// The capabilities that `--check` names are enough, and most are given up once everything is attached.
+fn an_ordinary_user() {
+    let said = run(&mut through(&NOBODY, "observe --check")).exits(1);
+    let words = said.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let named = words.split("give the binary ").nth(1).and_then(|rest| rest.split("+ep").next()).unwrap();
+    let set: Vec<String> = named.split(',').map(|c| format!("+{}", c.trim().trim_start_matches("cap_"))).collect();
+    let (inheritable, ambient) = (format!("--inh-caps={}", set.join(",")), format!("--ambient-caps={}", set.join(",")));
+    let user = [&NOBODY[..4], &[&*inheritable, &*ambient, "--"]].concat();
+    let observer = start(&mut through(&user, "observe --vip 192.0.2.1:80"));
+    observer.says("observing");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", observer.id())).unwrap();
+    let field = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).unwrap().trim().to_owned();
+    // CAP_NET_ADMIN, CAP_SYS_PTRACE, CAP_SYS_ADMIN.
+    let kept = format!("{:016x}", 1u64 << 12 | 1 << 19 | 1 << 21);
+    assert_eq!((field("Uid:").split_whitespace().next(), field("CapEff:")), (Some("65534"), kept.clone()));
+    assert_eq!((field("CapPrm:"), field("CapInh:"), field("CapAmb:")), (kept, "0".repeat(16), "0".repeat(16)));
+    observer.signal("TERM");
+    observer.end().exits(0).keeps_from(&["off: BTF"]);
+}
+
+fn get(stream: impl Read + Write, path: &str) -> impl BufRead {
+    let mut stream = stream;
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+    BufReader::new(stream)
+}
+
+fn body(stream: impl Read + Write, path: &str) -> String {
+    let mut all = String::new();
+    get(stream, path).read_to_string(&mut all).unwrap();
+    assert!(all.starts_with("HTTP/1.0 200"), "{all}");
+    all.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+/// What /events gives from the start is the journal; the others answer.
+fn http() {
+    let network = Network::new(KINDS[0]);
+    let listener = network.listener();
+    let observer = network.observe("--listen 127.0.0.1:0");
+    let place: SocketAddr = observer.running.says("/healthz at http://").parse().unwrap();
+    let connect = || TcpStream::connect(place).unwrap();
+    assert_eq!(body(connect(), "/healthz"), "ok\n");
+    let status: serde_json::Value = serde_json::from_str(&body(connect(), "/status")).unwrap();
+    assert!(status["programs"].as_array().unwrap().iter().any(|p| p["program"] == "send-reset" && p["way"] != "null"));
+    let events = get(connect(), "/events?from=0");
+    drop(within(&network.client(), || TcpStream::connect(network.vip()).unwrap()));
+    drop(listener.accept().unwrap());
+    observer.awaits("the binding is told", |l| l["phase"] == "seen");
+    eventually("/metrics counts it", || {
+        body(connect(), "/metrics").contains("tg_observer_events_total{program=\"binding\"} 1").then_some(())
+    });
+    let (journal, lines) = (observer.journal.clone(), observer.end());
+    let mut got: Vec<String> = events.lines().map_while(Result::ok).collect();
+    let start = got.iter().position(|l| l.starts_with("{\"v\":1,\"seq\":0,")).unwrap();
+    got.drain(..start);
+    let want = std::fs::read_to_string(journal).unwrap();
+    let want: Vec<&str> = want.lines().collect();
+    assert!(got.len() > 10 && got.len() <= lines.len(), "{got:#?}");
+    assert_eq!(got, want[..got.len()]);
+}
+
+/// Two observers of one service tell the same, and a unix socket will do.
+fn two_at_once() {
+    let network = Network::new(KINDS[0]);
+    let socket = tempfile::tempdir().unwrap();
+    let path = socket.path().join("tg.sock");
+    let observers = [network.observe(&format!("--listen unix:{}", path.display())), network.observe("")];
+    // Left by one that was killed: the next takes its place.
+    let refused = within(&network.client(), || TcpStream::connect(network.vip()).unwrap_err());
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    let node = network.node();
+    for observer in &observers {
+        observer.awaits("the binding is told", |l| l["phase"] == "seen" && l["netns"]["name"] == *node);
+        observer.awaits("the reset is told", |l| l["event"] == "reset-sent");
+    }
+    assert_eq!(body(UnixStream::connect(&path).unwrap(), "/healthz"), "ok\n");
+    let [first, second] = observers;
+    first.running.kill().was_killed();
+    assert!(path.exists());
+    let again = network.observe(&format!("--listen unix:{}", path.display()));
+    assert_eq!(body(UnixStream::connect(&path).unwrap(), "/healthz"), "ok\n");
+    again.end();
+    second.end();
+    assert!(!path.exists());
+}
+
+/// A connection that an observer finds is told as such, and its end as that of any other.
+fn what_was_there_before() {
+    let network = Network::new(KINDS[1]);
+    let listener = network.listener();
+    let client = within(&network.client(), || TcpStream::connect(network.vip()).unwrap());
+    let pod = listener.accept().unwrap().0;
+    let local = client.local_addr().unwrap();
+    let observer = network.observe("");
+    let entry = observer.awaits("the snapshot", |l| l["entry"] == "conntrack");
+    assert_eq!(
+        (&entry["original"]["src"], &entry["netns"]["name"]),
+        (&local.to_string().into(), &network.node().into())
+    );
+    let watched = observer.awaits("the pod is watched", |l| l["kind"] == "node-watched" && l["backend_of"].is_string());
+    assert_eq!(watched["address"], network.pod().to_string());
+    socket2::SockRef::from(&pod).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    drop(pod);
+    let reset = observer.awaits("the reset is told", |l| l["event"] == "reset-sent");
+    assert_eq!(
+        (&reset["client"]["src"], &reset["netns"]["name"]),
+        (&local.to_string().into(), &network.pod_netns().into())
+    );
+    observer.end();
+}
+
+fn namespaces_come_and_go() {
+    let network = Network::new(KINDS[0]);
+    let observer = network.observe("");
+    let name = format!("{}-late", network.node());
+    shell(&format!("ip netns add {name}"));
+    let of = |l: &serde_json::Value, gone: bool| {
+        l["kind"] == "node-namespace" && l["netns"]["name"] == *name && l["gone"] == gone
+    };
+    observer.awaits("it is known", |l| of(l, false));
+    shell(&format!("ip netns del {name}"));
+    observer.awaits("it is gone", |l| of(l, true));
+    observer.end();
+}

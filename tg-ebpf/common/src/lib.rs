@@ -1,0 +1,233 @@
+//! What the programs in the kernel and their reader agree on: records, keys and values of maps. Both sides
+//! compile this file; the layouts are asserted below, so also on both sides.
+//!
+//! Padding is explicit. Addresses are IPv6's, IPv4's mapped into them. Ports and numbers are in the machine's
+//! byte order.
+
+#![no_std]
+#![deny(unsafe_code)]
+
+use core::mem::{offset_of, size_of};
+
+macro_rules! shared {
+    ($(#[$doc:meta])* pub struct $name:ident { $($(#[$fdoc:meta])* pub $field:ident: $type:ty,)+ }) => {
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[cfg_attr(
+            feature = "bytes",
+            derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::KnownLayout, zerocopy::Immutable)
+        )]
+        pub struct $name { $($(#[$fdoc])* pub $field: $type,)+ }
+    };
+}
+
+/// `Head::kind`: what a record is.
+pub mod kind {
+    /// [`super::Reset`].
+    pub const RESET_SENT: u16 = 1;
+    /// [`super::Reset`].
+    pub const RESET_RECEIVED: u16 = 2;
+    /// [`super::State`].
+    pub const STATE: u16 = 3;
+    /// [`super::Entry`]: a SYN left by it.
+    pub const CONNTRACK_SEEN: u16 = 4;
+    /// [`super::Dropped`].
+    pub const DROPPED: u16 = 5;
+}
+
+/// Index of a program in the map `STATS`.
+pub mod program {
+    /// `tcp_send_reset`.
+    pub const SEND_RESET: u32 = 0;
+    /// `tcp_receive_reset`.
+    pub const RECEIVE_RESET: u32 = 1;
+    /// `inet_sock_set_state`.
+    pub const STATE: u32 = 2;
+    /// `net_dev_queue`.
+    pub const BINDING: u32 = 3;
+    /// `kfree_skb`.
+    pub const DROP: u32 = 4;
+    /// tcx and XDP.
+    pub const SEGMENTS: u32 = 5;
+    /// How many there are.
+    pub const COUNT: u32 = 6;
+}
+
+/// `Head::flags`: the kernel had a socket.
+pub const HAD_SOCKET: u16 = 1;
+/// `Head::flags`: the kernel gave a reason.
+pub const HAS_REASON: u16 = 2;
+
+/// Value in the map `WATCHED`: asked for.
+pub const ASKED_FOR: u32 = 1;
+/// Value in the map `WATCHED`: behind an address that was asked for.
+pub const BACKEND: u32 = 2;
+
+/// `Flow::direction`: into the interface's namespace.
+pub const INTO: u8 = 0;
+/// `Flow::direction`: out of it.
+pub const OUT_OF: u8 = 1;
+
+shared! {
+    /// Each record begins with it.
+    pub struct Head {
+        /// CLOCK_MONOTONIC.
+        pub at_ns: u64,
+        /// Cookie of the namespace; 0 where it is not known.
+        pub netns_cookie: u64,
+        /// Inode of the namespace; 0 where it is not known.
+        pub netns_inode: u32,
+        /// One of [`kind`].
+        pub kind: u16,
+        /// [`HAD_SOCKET`], [`HAS_REASON`].
+        pub flags: u16,
+    }
+}
+
+shared! {
+    /// Two ends.
+    pub struct Ends {
+        /// Address.
+        pub src: [u8; 16],
+        /// Address.
+        pub dst: [u8; 16],
+        /// Port.
+        pub src_port: u16,
+        /// Port.
+        pub dst_port: u16,
+        /// IP protocol.
+        pub protocol: u8,
+        /// Zero.
+        pub pad: [u8; 3],
+    }
+}
+
+shared! {
+    /// A reset, sent or received.
+    pub struct Reset {
+        /// Head.
+        pub head: Head,
+        /// The reset's own.
+        pub ends: Ends,
+        /// `enum sk_rst_reason`.
+        pub reason: u32,
+        /// Zero.
+        pub pad: u32,
+    }
+}
+
+shared! {
+    /// A socket's state changed.
+    pub struct State {
+        /// Head.
+        pub head: Head,
+        /// The socket's own end is the source.
+        pub ends: Ends,
+        /// The state that it left.
+        pub from: u8,
+        /// The state that it entered.
+        pub to: u8,
+        /// Zero.
+        pub pad: [u8; 6],
+    }
+}
+
+shared! {
+    /// A conntrack entry.
+    pub struct Entry {
+        /// Head.
+        pub head: Head,
+        /// As its first packet came.
+        pub original: Ends,
+        /// As an answer comes.
+        pub reply: Ends,
+        /// `nf_conn.status`.
+        pub status: u32,
+        /// `enum tcp_conntrack`; 255 where it could not be read.
+        pub tcp_state: u8,
+        /// Zero.
+        pub pad: [u8; 3],
+    }
+}
+
+shared! {
+    /// A packet was dropped.
+    pub struct Dropped {
+        /// Head.
+        pub head: Head,
+        /// The packet's.
+        pub ends: Ends,
+        /// `enum skb_drop_reason`.
+        pub reason: u32,
+        /// Zero.
+        pub pad: u32,
+    }
+}
+
+shared! {
+    /// Key of the map `WATCHED`.
+    pub struct Endpoint {
+        /// Address.
+        pub address: [u8; 16],
+        /// Port; 0 is every port.
+        pub port: u16,
+        /// Zero.
+        pub pad: u16,
+    }
+}
+
+shared! {
+    /// Key of the map `FLOWS`.
+    pub struct Flow {
+        /// The segments'.
+        pub ends: Ends,
+        /// Interface, in its namespace.
+        pub ifindex: u32,
+        /// [`INTO`] or [`OUT_OF`].
+        pub direction: u8,
+        /// Zero.
+        pub pad: [u8; 3],
+    }
+}
+
+shared! {
+    /// Value of the map `FLOWS`.
+    pub struct Counts {
+        /// Segments with SYN.
+        pub syn: u64,
+        /// With FIN.
+        pub fin: u64,
+        /// With RST.
+        pub rst: u64,
+        /// When the latest passed, on CLOCK_MONOTONIC.
+        pub last_ns: u64,
+        /// Its TTL or hop limit.
+        pub ttl: u64,
+    }
+}
+
+shared! {
+    /// Value of the map `STATS`, one a processor.
+    pub struct Stats {
+        /// Events recorded.
+        pub events: u64,
+        /// Events for which the ring buffer had no room.
+        pub ring_full: u64,
+        /// Events for which a table had no room.
+        pub table_full: u64,
+    }
+}
+
+const _: () = {
+    assert!(size_of::<Head>() == 24 && offset_of!(Head, kind) == 20);
+    assert!(size_of::<Ends>() == 40 && offset_of!(Ends, src_port) == 32 && offset_of!(Ends, protocol) == 36);
+    assert!(size_of::<Reset>() == 72 && offset_of!(Reset, ends) == 24 && offset_of!(Reset, reason) == 64);
+    assert!(size_of::<State>() == 72 && offset_of!(State, from) == 64);
+    assert!(size_of::<Entry>() == 112 && offset_of!(Entry, reply) == 64 && offset_of!(Entry, status) == 104);
+    assert!(size_of::<Dropped>() == 72 && offset_of!(Dropped, reason) == 64);
+    assert!(size_of::<Endpoint>() == 20 && offset_of!(Endpoint, port) == 16);
+    assert!(size_of::<Flow>() == 48 && offset_of!(Flow, ifindex) == 40 && offset_of!(Flow, direction) == 44);
+    assert!(size_of::<Counts>() == 40 && offset_of!(Counts, ttl) == 32);
+    assert!(size_of::<Stats>() == 24);
+};

@@ -1,0 +1,25 @@
+//! The observer as it runs: programs in the kernel, netlink, namespaces; all of it on the caller's thread.
+//! Changes when what is brought together here does.
+//!
+//! Order of calls: [`Observer::start`], then [`Observer::wait`] and [`Observer::poll`] in turns and
+//! [`Observer::tick`] about once a second, at the end [`Observer::stop`]. Each gives lines for the journal.
+
+mod enter;
+mod error;
+mod fields;
+mod filter;
+mod flows;
+mod host;
+mod losses;
+mod maps;
+mod namespaces;
+mod observer;
+mod programs;
+mod rights;
+mod trackers;
+
+pub use error::ObserveError;
+pub use host::{Finding, findings};
+pub use losses::Figures;
+pub use observer::{Observer, Settings};
+pub use rights::drop_unneeded;

@@ -1,0 +1,348 @@
+//! The observer. Changes when the order in which things are read does.
+
+use super::error::ObserveError;
+use super::fields::Fields;
+use super::filter::Filter;
+use super::flows::Flows;
+use super::losses::{Figures, Losses};
+use super::maps;
+use super::namespaces::{Namespaces, inode};
+use super::programs::Programs;
+use super::trackers::{FIRST_TOKEN, Heard, LISTENERS_MAX, Snapshot, Trackers};
+use crate::decode::{self, KernelNames};
+use crate::name;
+use crate::nat::{Translations, Vips};
+use crate::place::Interface;
+use aya::maps::{MapData, RingBuf};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use nix::time::{ClockId, clock_gettime};
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tg_model::node_event::{
+    Conntrack, Gap, LossCause, Netns, NodeEvent, NodeFooter, NodeLine, Observed, ProgramLoss, ProgramStatus,
+    SnapshotEntry, SnapshotTaken, TimeSource, Watched,
+};
+
+/// Translations that are kept: a node's conntrack table is rarely larger.
+const TRANSLATIONS: usize = 1 << 18;
+/// Records that one [`Observer::poll`] takes: what is beside them must not wait for a flood's end.
+const RECORDS_AT_ONCE: usize = 8192;
+const RING: Token = Token(0);
+const WAKE: Token = Token(1);
+
+/// What to observe.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Addresses of services; port 0 is every port.
+    pub vips: Vec<SocketAddr>,
+    /// Names of the namespaces whose sockets and packets are told of; empty: every one.
+    pub namespaces: Vec<String>,
+    /// Interfaces to count segments on.
+    pub interfaces: Vec<Interface>,
+    /// CLOCK_MONOTONIC at the journal's start.
+    pub origin_ns: u64,
+}
+
+/// See the module. Dropping it detaches everything.
+pub struct Observer {
+    settings: Settings,
+    programs: Programs,
+    ring: RingBuf<MapData>,
+    names: KernelNames,
+    filter: Filter,
+    translations: Translations,
+    namespaces: Namespaces,
+    trackers: Trackers,
+    losses: Losses,
+    flows: Flows,
+    poll: Poll,
+    waker: Arc<Waker>,
+    undecodable: u64,
+    /// Events by program, of those that have no counter in the kernel.
+    heard: u64,
+    last_tick_ns: u64,
+}
+
+impl Observer {
+    /// Loads and attaches. Gives the first lines, too: each program's status, the filter, the snapshot.
+    pub fn start(settings: Settings) -> Result<(Observer, Vec<NodeLine>), ObserveError> {
+        let fields = Fields::read()?;
+        let mut programs = Programs::attach(&fields, &settings.interfaces)?;
+        let poll = Poll::new().map_err(ObserveError::Wait)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(ObserveError::Wait)?);
+        let ring: RingBuf<MapData> = maps::take(&mut programs.bpf, "EVENTS")?;
+        let registered = poll.registry().register(&mut SourceFd(&ring.as_raw_fd()), RING, Interest::READABLE);
+        registered.map_err(ObserveError::Wait)?;
+        let now = since(settings.origin_ns);
+        let filter = Filter::new(&mut programs.bpf, Vips::new(settings.vips.iter().copied()))?;
+        let losses = Losses::new(&mut programs.bpf, now)?;
+        let flows = Flows::new(&mut programs.bpf)?;
+        let mut observer = Observer {
+            settings,
+            programs,
+            ring,
+            names: fields.names,
+            filter,
+            translations: Translations::new(TRANSLATIONS),
+            namespaces: Namespaces::default(),
+            trackers: Trackers::default(),
+            losses,
+            flows,
+            poll,
+            waker,
+            undecodable: 0,
+            heard: 0,
+            last_tick_ns: now,
+        };
+        let lines = observer.begin(now)?;
+        Ok((observer, lines))
+    }
+
+    fn begin(&mut self, now: u64) -> Result<Vec<NodeLine>, ObserveError> {
+        let mut lines = Vec::new();
+        let asked: Vec<SocketAddr> = self.filter.vips.iter().collect();
+        lines.extend(
+            asked.into_iter().map(|address| NodeLine::Watched(Watched { at_ns: now, address, backend_of: None })),
+        );
+        // An unknown one makes the first scan look for owners, too.
+        self.namespaces.name(&mut Netns { inode: 1, ..Netns::default() });
+        let own = inode(Path::new("/proc/self/ns/net")).unwrap_or(0);
+        let tracked = match self.trackers.listen(own, None, self.poll.registry()) {
+            Ok(snapshot) => {
+                self.look_for_namespaces(now, &mut lines)?;
+                self.take_snapshot(own, snapshot, now, &mut lines);
+                Ok(())
+            }
+            Err(e) => self.look_for_namespaces(now, &mut lines).map(|()| Err(e))?,
+        };
+        self.programs.status.push(conntrack_status(tracked));
+        self.programs.status.push(ipvs_status());
+        let status = self.programs.status.iter().cloned().map(NodeLine::Program);
+        lines.splice(0..0, status);
+        Ok(lines)
+    }
+
+    /// How each program is attached.
+    pub fn status(&self) -> &[ProgramStatus] {
+        &self.programs.status
+    }
+
+    /// What each program recorded and lost, as of the last tick.
+    pub fn figures(&self) -> BTreeMap<&'static str, Figures> {
+        let mut figures = self.losses.figures.clone();
+        figures.insert(name::CONNTRACK, Figures { events: self.heard, ..Figures::default() });
+        figures
+    }
+
+    /// Lets another thread end a [`Observer::wait`].
+    pub fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    /// Waits until there may be something to [`Observer::poll`], so long at most.
+    pub fn wait(&mut self, at_most: Duration) -> Result<(), ObserveError> {
+        let mut events = Events::with_capacity(64);
+        match self.poll.poll(&mut events, Some(at_most)) {
+            Ok(()) => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(e) => Err(ObserveError::Wait(e)),
+        }
+    }
+
+    /// Takes what there is, of records so many at most. True where there may be more.
+    pub fn poll(&mut self, lines: &mut Vec<NodeLine>) -> bool {
+        let more = self.take_records(lines);
+        self.take_heard(lines);
+        more
+    }
+
+    fn take_records(&mut self, lines: &mut Vec<NodeLine>) -> bool {
+        for _ in 0..RECORDS_AT_ONCE {
+            let decoded = match self.ring.next() {
+                Some(record) => decode::decode(&record, &self.names),
+                None => return false,
+            };
+            match decoded {
+                Ok(decoded) => {
+                    let at_ns = decoded.at_ns.saturating_sub(self.settings.origin_ns);
+                    self.tell(at_ns, decoded.program, decoded.event, lines);
+                }
+                Err(_) => self.undecodable += 1,
+            }
+        }
+        true
+    }
+
+    fn take_heard(&mut self, lines: &mut Vec<NodeLine>) {
+        let mut heard = Vec::new();
+        self.trackers.take_all(|inode, what| heard.push((inode, what)));
+        let now = since(self.settings.origin_ns);
+        for (inode, what) in heard {
+            match what {
+                Heard::Entry(mut entry) if self.concerns(&entry) => {
+                    entry.netns.inode = inode;
+                    self.heard += 1;
+                    self.tell(now, name::CONNTRACK, NodeEvent::Conntrack(entry), lines);
+                }
+                Heard::Entry(_) => {}
+                Heard::Undecodable(lost) => {
+                    lines.push(self.gap(name::CONNTRACK, Some(lost), LossCause::Undecodable, now));
+                }
+                Heard::Lost => lines.push(self.gap(name::CONNTRACK, None, LossCause::SocketFull, now)),
+            }
+        }
+    }
+
+    /// Completes an event and tells it, after what follows from it.
+    fn tell(&mut self, at_ns: u64, program: &str, mut event: NodeEvent, lines: &mut Vec<NodeLine>) {
+        if let NodeEvent::Conntrack(entry) = &event {
+            lines.extend(self.filter.learn(entry, at_ns).map(NodeLine::Watched));
+        }
+        if let Some(netns) = netns_of(&mut event) {
+            self.namespaces.name(netns);
+        }
+        self.translations.complete(&mut event, &self.filter.vips);
+        lines.push(NodeLine::Event(Box::new(Observed { at_ns, program: program.into(), event })));
+    }
+
+    fn concerns(&self, entry: &Conntrack) -> bool {
+        self.filter.service_of(entry.original.dst).is_some()
+    }
+
+    fn gap(&self, program: &str, lost: Option<u64>, cause: LossCause, now: u64) -> NodeLine {
+        NodeLine::Gap(Gap { program: program.into(), cpu: None, from_ns: self.last_tick_ns, to_ns: now, lost, cause })
+    }
+
+    /// What is read once a second: counters, losses, namespaces that came.
+    pub fn tick(&mut self, lines: &mut Vec<NodeLine>) -> Result<(), ObserveError> {
+        let now = since(self.settings.origin_ns);
+        self.look_for_namespaces(now, lines)?;
+        let changed = self.flows.changed(now + self.settings.origin_ns, &self.programs.interfaces);
+        for mut segments in changed {
+            segments.last_ns = segments.last_ns.saturating_sub(self.settings.origin_ns);
+            self.tell(now, name::SEGMENTS, NodeEvent::Segments(segments), lines);
+        }
+        lines.extend(self.losses.read(&self.programs.bpf, now).into_iter().map(NodeLine::Gap));
+        for (program, lost, cause) in [
+            (name::RECORDS, std::mem::take(&mut self.undecodable), LossCause::Undecodable),
+            (name::BINDING, std::mem::take(&mut self.filter.refused), LossCause::TableFull),
+        ] {
+            if lost > 0 {
+                lines.push(self.gap(program, Some(lost), cause, now));
+            }
+        }
+        self.last_tick_ns = now;
+        Ok(())
+    }
+
+    fn look_for_namespaces(&mut self, now: u64, lines: &mut Vec<NodeLine>) -> Result<(), ObserveError> {
+        let changed = self.namespaces.scan(now);
+        for namespace in &changed {
+            if namespace.gone {
+                self.trackers.leave(namespace.netns.inode);
+            }
+        }
+        lines.extend(changed.into_iter().map(NodeLine::Namespace));
+        let asked = &self.settings.namespaces;
+        let files = self.namespaces.files().map(|(inode, file, name)| (inode, file.to_owned(), name.to_owned()));
+        let files: Vec<_> = files.collect();
+        if !asked.is_empty() {
+            let inodes: HashSet<u32> =
+                files.iter().filter(|(_, _, name)| asked.contains(name)).map(|(inode, ..)| *inode).collect();
+            self.filter.set_namespaces(true, inodes)?;
+        }
+        for (inode, file, _) in files {
+            if self.trackers.listens_to(inode) || self.trackers.len() >= LISTENERS_MAX {
+                continue;
+            }
+            // One that goes at this very moment is told of by the next scan.
+            if let Ok(snapshot) = self.trackers.listen(inode, Some(&file), self.poll.registry()) {
+                self.take_snapshot(inode, snapshot, now, lines);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_snapshot(&mut self, inode: u32, snapshot: Snapshot, at_ns: u64, lines: &mut Vec<NodeLine>) {
+        let mut netns = Netns { inode, ..Netns::default() };
+        self.namespaces.name(&mut netns);
+        let mut count = 0;
+        for mut entry in snapshot.entries {
+            if !self.concerns(&entry) {
+                continue;
+            }
+            count += 1;
+            entry.netns = netns.clone();
+            lines.extend(self.filter.learn(&entry, at_ns).map(NodeLine::Watched));
+            self.translations.learn(&entry);
+            let entry = SnapshotEntry::Conntrack(entry);
+            lines.push(NodeLine::Snapshot(SnapshotTaken { at_ns, entry }));
+        }
+        let entry = SnapshotEntry::ConntrackEnd { netns, entries: count, error: snapshot.error };
+        lines.push(NodeLine::Snapshot(SnapshotTaken { at_ns, entry }));
+    }
+
+    /// Takes what is left, detaches, and gives the last lines.
+    pub fn stop(mut self) -> Result<Vec<NodeLine>, ObserveError> {
+        let mut lines = Vec::new();
+        while self.poll(&mut lines) {}
+        self.tick(&mut lines)?;
+        let figures = self.figures();
+        let origin_ns = self.settings.origin_ns;
+        drop(self);
+        let programs = figures.into_iter();
+        let programs =
+            programs.map(|(program, f)| ProgramLoss { program: program.into(), events: f.events, lost: f.lost });
+        lines.push(NodeLine::Footer(NodeFooter { ended_ns: since(origin_ns), programs: programs.collect() }));
+        Ok(lines)
+    }
+}
+
+/// CLOCK_MONOTONIC since the journal's start.
+fn since(origin_ns: u64) -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).saturating_sub(origin_ns)
+}
+
+fn netns_of(event: &mut NodeEvent) -> Option<&mut Netns> {
+    Some(match event {
+        NodeEvent::ResetSent(e) | NodeEvent::ResetReceived(e) => &mut e.netns,
+        NodeEvent::TcpState(e) => &mut e.netns,
+        NodeEvent::Conntrack(e) => &mut e.netns,
+        NodeEvent::IpvsDecision(e) => &mut e.netns,
+        NodeEvent::IpvsConn(e) => &mut e.netns,
+        NodeEvent::IpvsDest(e) => &mut e.netns,
+        NodeEvent::Segments(e) => &mut e.flow.netns,
+        NodeEvent::Drop(e) => &mut e.netns,
+    })
+}
+
+fn conntrack_status(listening: io::Result<()>) -> ProgramStatus {
+    let refused = vec!["fentry, kprobe: this version has no such program".into()];
+    let (way, refused, cost) = match listening {
+        Ok(()) => (Some("nfnetlink events".into()), refused, Some("times are those of reading".into())),
+        Err(e) => {
+            let refused = [refused, vec![format!("nfnetlink events: {e}")]].concat();
+            (None, refused, Some("the end of NAT bindings is not seen".into()))
+        }
+    };
+    ProgramStatus { program: name::CONNTRACK.into(), way, refused, cost, times: TimeSource::Reader }
+}
+
+fn ipvs_status() -> ProgramStatus {
+    ProgramStatus {
+        program: "ipvs".into(),
+        way: None,
+        refused: vec!["kprobe: this version has no such program".into()],
+        cost: Some("decisions of IPVS are not seen: verdicts name no candidates".into()),
+        times: TimeSource::Kernel,
+    }
+}
+
+const _: () = assert!(FIRST_TOKEN > WAKE.0);

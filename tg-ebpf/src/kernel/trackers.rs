@@ -1,0 +1,159 @@
+//! Conntrack by netlink, in each namespace that has a name and in the observer's own: what there was at the
+//! start, then events. Changes when how conntrack is listened to does.
+
+use super::enter;
+use crate::conntrack::{self, Datagram};
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
+use nix::libc;
+use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::time::TimeVal;
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use tg_model::node_event::Conntrack;
+
+/// `include/uapi/linux/netfilter/nfnetlink_compat.h`.
+const NEW: u32 = 1;
+const DESTROY: u32 = 3;
+/// Room for events that were not read yet; the kernel gives `net.core.rmem_max` at most.
+const ROOM: libc::c_int = 8 << 20;
+/// The kernel's messages are no longer than this (`NLMSG_GOODSIZE`, or what a dump was offered).
+const DATAGRAM_MAX: usize = 64 << 10;
+/// More namespaces than this are not listened to.
+pub const LISTENERS_MAX: usize = 512;
+/// Tokens of the listeners begin here.
+pub const FIRST_TOKEN: usize = 16;
+
+struct Listener {
+    inode: u32,
+    socket: Socket,
+}
+
+/// What came out of a listener.
+pub enum Heard {
+    /// An entry.
+    Entry(Conntrack),
+    /// Messages that could not be understood.
+    Undecodable(u64),
+    /// The socket's buffer was full: an unknown number of events is lost.
+    Lost,
+}
+
+/// The listeners there are.
+#[derive(Default)]
+pub struct Trackers {
+    listeners: HashMap<Token, Listener>,
+    next: usize,
+}
+
+/// What a namespace had when it was first looked at.
+pub struct Snapshot {
+    pub entries: Vec<Conntrack>,
+    /// Why it is not whole.
+    pub error: Option<String>,
+}
+
+impl Trackers {
+    /// Listens to a namespace, and gives what it has. `file`: `None` for the observer's own.
+    pub fn listen(&mut self, inode: u32, file: Option<&Path>, registry: &Registry) -> io::Result<Snapshot> {
+        let (socket, snapshot) = match file {
+            None => open(),
+            Some(file) => enter::within(file, open)?,
+        }?;
+        let token = Token(FIRST_TOKEN + self.next);
+        registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
+        self.next += 1;
+        self.listeners.insert(token, Listener { inode, socket });
+        Ok(snapshot)
+    }
+
+    pub fn listens_to(&self, inode: u32) -> bool {
+        self.listeners.values().any(|l| l.inode == inode)
+    }
+
+    pub fn len(&self) -> usize {
+        self.listeners.len()
+    }
+
+    /// Stops listening to a namespace. A socket keeps it alive otherwise.
+    pub fn leave(&mut self, inode: u32) {
+        self.listeners.retain(|_, l| l.inode != inode);
+    }
+
+    /// Takes what came, from the listener of this token.
+    pub fn take(&mut self, token: Token, mut heard: impl FnMut(u32, Heard)) {
+        let Some(listener) = self.listeners.get(&token) else { return };
+        let mut buffer = Vec::with_capacity(DATAGRAM_MAX);
+        loop {
+            buffer.clear();
+            match listener.socket.recv(&mut buffer, libc::MSG_DONTWAIT) {
+                Ok(_) => {
+                    let datagram = conntrack::parse(&buffer);
+                    datagram.entries.into_iter().for_each(|e| heard(listener.inode, Heard::Entry(e)));
+                    if datagram.undecodable > 0 {
+                        heard(listener.inode, Heard::Undecodable(datagram.undecodable));
+                    }
+                }
+                Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => heard(listener.inode, Heard::Lost),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                // Nothing more, or nothing that reading again would change.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Takes what came from all of them.
+    pub fn take_all(&mut self, mut heard: impl FnMut(u32, Heard)) {
+        let tokens: Vec<Token> = self.listeners.keys().copied().collect();
+        tokens.into_iter().for_each(|t| self.take(t, &mut heard));
+    }
+}
+
+/// First the listener, then the snapshot: an entry may be told twice, but none is missed.
+fn open() -> io::Result<(Socket, Snapshot)> {
+    let mut socket = Socket::new(NETLINK_NETFILTER)?;
+    socket.bind_auto()?;
+    socket.set_rx_buf_sz(ROOM)?;
+    socket.add_membership(NEW)?;
+    socket.add_membership(DESTROY)?;
+    let snapshot = match dump() {
+        Ok(entries) => Snapshot { entries, error: None },
+        Err((entries, e)) => Snapshot { entries, error: Some(e.to_string()) },
+    };
+    Ok((socket, snapshot))
+}
+
+type Broken = (Vec<Conntrack>, io::Error);
+
+/// Every entry of the namespace of this thread. An error comes with what was read before it.
+fn dump() -> Result<Vec<Conntrack>, Broken> {
+    let mut entries = Vec::new();
+    match dump_into(&mut entries) {
+        Ok(()) => Ok(entries),
+        Err(e) => Err((entries, e)),
+    }
+}
+
+fn dump_into(entries: &mut Vec<Conntrack>) -> io::Result<()> {
+    let mut socket = Socket::new(NETLINK_NETFILTER)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    // The observer must not wait for ever for an end that does not come.
+    setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(1, 0))?;
+    socket.send(&conntrack::dump_request(), 0)?;
+    let mut buffer = Vec::with_capacity(DATAGRAM_MAX);
+    loop {
+        buffer.clear();
+        socket.recv(&mut buffer, 0)?;
+        let Datagram { entries: found, done, error, .. } = conntrack::parse(&buffer);
+        entries.extend(found);
+        match error {
+            Some(errno) => return Err(io::Error::from_raw_os_error(errno)),
+            None if done || buffer.is_empty() => return Ok(()),
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! tg's observer: what a node's kernel does to the connections of a test. Programs in the kernel (`prog/`)
+//! record; this crate loads them, reads their records and gives them as [`tg_model::node_event`]'s lines.
+//!
+//! | module | what it does | |
+//! |---|---|---|
+//! | [`decode`] | a record of the ring buffer to an event | pure |
+//! | [`conntrack`] | a netlink message to conntrack entries | pure |
+//! | [`nat`] | which client's connection a tuple belongs to | pure |
+//! | [`place`] | a process's cgroup to its pod; `--vip` and `--interface` as words | pure |
+//! | [`fdinfo`] | what the kernel says of a loaded program | pure |
+//! | [`kernel`] | loading, attaching, reading; behind the feature `kernel` | |
+
+pub mod conntrack;
+pub mod decode;
+pub mod fdinfo;
+#[cfg(feature = "kernel")]
+pub mod kernel;
+pub mod nat;
+pub mod place;
+
+/// Names of programs, as in the journal.
+pub mod name {
+    /// Resets that this host's TCP sends.
+    pub const SEND_RESET: &str = "send-reset";
+    /// Resets that reach a socket.
+    pub const RECEIVE_RESET: &str = "receive-reset";
+    /// State changes.
+    pub const TCP_STATE: &str = "tcp-state";
+    /// Bindings of connections to pods, as their SYN leaves.
+    pub const BINDING: &str = "binding";
+    /// Drops.
+    pub const DROP: &str = "drop";
+    /// SYN, FIN and RST on interfaces.
+    pub const SEGMENTS: &str = "segments";
+    /// Conntrack entries, by netlink.
+    pub const CONNTRACK: &str = "conntrack";
+    /// Of all the programs that share the ring buffer.
+    pub const RECORDS: &str = "records";
+}
