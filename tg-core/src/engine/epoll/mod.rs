@@ -2,7 +2,7 @@
 
 mod socket;
 
-use super::{Closing, Completion, Connect, Engine, Event, Op, Token};
+use super::{Closing, Completion, Connect, Engine, Event, Op, Token, first_byte_taken};
 use crate::payload::Message;
 use crate::sys::{clock, tcp_info, timer::Timer};
 use mio::unix::SourceFd;
@@ -86,7 +86,7 @@ impl Epoll {
     fn send(&mut self, token: Token, message: Message) {
         let Some(socket) = self.sockets[token.slot as usize].as_mut().filter(|s| s.token == token) else { return };
         let piece = message.start as usize..(message.start + message.len) as usize;
-        let at = clock::monotonic();
+        let before = clock::monotonic();
         let event = match message.sequence {
             None => socket.send(&self.payload, piece),
             Some(sequence) => {
@@ -97,7 +97,8 @@ impl Epoll {
                 socket.send_datagram(&self.datagram)
             }
         };
-        self.complete(token, at, event);
+        let span = clock::monotonic().since(before);
+        self.complete(token, before + first_byte_taken(span), event);
     }
 
     fn close(&mut self, token: Token, closing: Closing) {

@@ -18,7 +18,7 @@ pub struct Config {
 /// Receive buffers together, bytes. They are filled in turn, so all of it becomes resident.
 const BUFFERS_BYTES_MAX: usize = 2 << 20;
 /// A stream's receive buffer, bytes.
-const STREAM_BUFFER: std::ops::RangeInclusive<usize> = 2048..=16384;
+const STREAM_BUFFER: std::ops::RangeInclusive<usize> = 1024..=16384;
 /// Entries of the largest completion queue (IORING_MAX_CQ_ENTRIES in io_uring/io_uring.h).
 const CQ_MAX: usize = 65536;
 
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn the_seeds_load_takes_little() {
-        assert_eq!(sizes(80, 1024, false), Sizes { sq: 128, cq: 512, buffers: 128, buffer: 2048 });
+        assert_eq!(sizes(80, 1024, false), Sizes { sq: 128, cq: 512, buffers: 128, buffer: 1024 });
     }
 
     proptest! {

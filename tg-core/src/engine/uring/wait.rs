@@ -4,13 +4,10 @@
 use super::UringEngine;
 use super::key::Kind;
 use super::sockets::Sending;
+use crate::engine::first_byte_taken;
 use crate::sys::clock;
 use std::io;
 use tg_model::time::Nanos;
-
-/// Up to so long a sleep begins with the same call that hands over what is queued: a message is told as
-/// sent at its end. A caller with nothing to do for longer is told at once.
-const SLEEP_WITH_QUEUED_MAX: Nanos = Nanos::from_millis(10);
 
 impl UringEngine {
     /// [`crate::engine::Engine::wait`].
@@ -31,7 +28,8 @@ impl UringEngine {
         let mut now = clock::monotonic();
         while self.ring.has_queued() || now < asleep_until {
             let timeout = asleep_until.since(now);
-            let at_once = timeout == Nanos::ZERO || (timeout > SLEEP_WITH_QUEUED_MAX && !self.queued.is_empty());
+            // A message's time lies between the clock's before the call and after it: no sleep between.
+            let at_once = timeout == Nanos::ZERO || !self.queued.is_empty();
             now = self.enter(now, (!at_once).then_some(timeout));
             if self.has_completion() || self.broken.is_some() || now >= until {
                 return true;
@@ -72,22 +70,26 @@ impl UringEngine {
     /// Enters the ring at `before`, which is now; gives the time after. Completions that are still in
     /// the ring from an earlier time get the later one too: a batch has one.
     fn enter(&mut self, before: Nanos, timeout: Option<Nanos>) -> Nanos {
-        for &(_, index) in &self.queued {
-            if let Sending::Message { at, .. } = &mut self.sockets.at(index).sending {
-                *at = before;
-            }
-        }
         if let Err(error) = self.ring.enter(timeout) {
             self.broken.get_or_insert(error);
         }
+        self.came = clock::monotonic();
         let taken = self.ring.taken();
+        let first = self.taken.len();
         while let Some(&(place, index)) = self.queued.front()
             && place <= taken
         {
             self.queued.pop_front();
             self.taken.push(self.sockets.key(Kind::Send, index));
         }
-        self.came = clock::monotonic();
+        // The kernel took them one after the other: each has an equal part of the call.
+        let (span, count) = (self.came.since(before).0, (self.taken.len() - first) as u64);
+        for (nth, key) in (0u64..).zip(&self.taken[first..]) {
+            if let Sending::Message { at, .. } = &mut self.sockets.at(key.index).sending {
+                let part = Nanos(span / count);
+                *at = before + Nanos(part.0 * nth) + first_byte_taken(part);
+            }
+        }
         self.came
     }
 }
