@@ -76,8 +76,8 @@ impl State {
 }
 
 /// A sample of the interval from `since_ns` to `at_ns`.
-pub fn sample(since_ns: u64, at_ns: u64, realtime: Nanos, state: &State, metrics: &Metrics) -> Line {
-    Line::Sample(Box::new(Sample {
+pub fn sample(since_ns: u64, at_ns: u64, realtime: Nanos, state: &State, metrics: &Metrics) -> Sample {
+    Sample {
         at_ns,
         since_ns,
         realtime_ns: realtime.0,
@@ -87,7 +87,7 @@ pub fn sample(since_ns: u64, at_ns: u64, realtime: Nanos, state: &State, metrics
         latency: metrics.latency.encode(),
         service_time: metrics.service_time.encode(),
         lateness: metrics.lateness.encode(),
-    }))
+    }
 }
 
 /// How a run ended.

@@ -190,8 +190,10 @@ impl Recorder {
         self.live.publish_quantiles(quantiles);
         let mut state = State::default();
         self.states.iter().for_each(|(_, s)| state.add(s));
-        let line = record::sample(self.rel(self.sampled), self.rel(at), clock::realtime(), &state, &self.interval);
-        self.record(&line);
+        let sample = record::sample(self.rel(self.sampled), self.rel(at), clock::realtime(), &state, &self.interval);
+        let m = &self.interval;
+        self.summary.push_sample(&sample, [&m.latency, &m.service_time, &m.lateness]);
+        self.writer.line(&Line::Sample(Box::new(sample)));
         self.interval.clear();
         self.sampled = at;
     }

@@ -150,9 +150,21 @@ impl SummaryBuilder {
         self.slots.closed(line, &mut self.violations);
     }
 
-    fn sample(&mut self, line: &Sample) {
+    /// Adds a sample whose histograms are at hand, as [`SummaryBuilder::push`] does by reading their text.
+    pub fn push_sample(&mut self, line: &Sample, [latency, service_time, lateness]: [&Histogram; 3]) {
+        self.sampled_at(line);
+        self.latency.add(latency);
+        self.service_time.add(service_time);
+        self.lateness.add(lateness);
+    }
+
+    fn sampled_at(&mut self, line: &Sample) {
         self.seen(line.at_ns);
         self.sampled = Some(line.totals);
+    }
+
+    fn sample(&mut self, line: &Sample) {
+        self.sampled_at(line);
         let at_ns = line.at_ns;
         let mut add = |sum: &mut Histogram, name: &str, text: &EncodedHistogram| match Histogram::decode(text) {
             Ok(interval) => sum.add(&interval),
