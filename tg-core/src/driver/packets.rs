@@ -74,8 +74,6 @@ impl Driver {
             Transport::Udp => connection.next_datagram(shared.payload, intended),
         };
         self.op(Op::Send(token, message));
-        // The engine may say only later that it is sent.
-        self.timers.arm(slot, intended + self.plan.response_timeout.into());
     }
 
     /// Unlimited rate: the next packet is intended now.

@@ -188,12 +188,10 @@ impl<E: Engine> Shard<E> {
     fn wait(&mut self, now: Nanos, wake: Wake) -> io::Result<()> {
         let awaits_zero = !self.scheduled && self.pump.driver.first_attempts_over();
         let awaits_name = self.around.resolver.as_ref().is_some_and(Resolver::waiting);
-        if awaits_zero || awaits_name {
-            self.next_look = self.next_look.min(now + HURRY);
-        }
-        if self.next_look <= now {
-            // The same time for many waits: a timer that is set already need not be set again.
-            self.next_look = now + ORDERS_EVERY;
+        let patience = if awaits_zero || awaits_name { HURRY } else { ORDERS_EVERY };
+        // Else the same time as before: a timer that is set already need not be set again.
+        if self.next_look <= now || self.next_look > now + patience {
+            self.next_look = now + patience;
         }
         let until = wake.at.min(self.next_sample).min(self.next_look);
         let spin = if wake.packet && until == wake.at { self.spin } else { Nanos::ZERO };
