@@ -96,6 +96,7 @@ impl Translations {
             NodeEvent::Segments(e) => e.client = self.client_of(e.flow.tuple, vips),
             NodeEvent::Drop(e) => e.client = self.client_of(e.tuple, vips),
             NodeEvent::IpvsDecision(_) | NodeEvent::IpvsConn(_) | NodeEvent::IpvsDest(_) => {}
+            NodeEvent::ProxyDecision(_) | NodeEvent::ProxyConn(_) => {}
         }
     }
 }

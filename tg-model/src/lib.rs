@@ -11,10 +11,12 @@
 //! | [`wire`] | the bytes that client and server agree on: host name, request, identity |
 //! | [`journal`] | the lines of a journal and their codec |
 //! | [`node_event`] | what an observer saw on a node: its events and its journal |
+//! | [`cluster_event`] | what the cluster did to a service: its events and its journal |
 //! | [`histogram`] | fixed-range histograms and their text form |
 //! | [`summary`] | what a journal's lines add up to |
 //! | [`ctraffic`] | ctraffic's JSON and its analyser |
 
+pub mod cluster_event;
 pub mod counts;
 pub mod ctraffic;
 pub mod histogram;

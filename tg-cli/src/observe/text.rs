@@ -38,6 +38,7 @@ fn event(event: &NodeEvent) -> Option<String> {
         }
         NodeEvent::Conntrack(c) => bound(c),
         NodeEvent::Segments(_) | NodeEvent::IpvsDecision(_) | NodeEvent::IpvsConn(_) | NodeEvent::IpvsDest(_) => None,
+        NodeEvent::ProxyDecision(_) | NodeEvent::ProxyConn(_) => None,
     }
 }
 

@@ -320,6 +320,8 @@ fn netns_of(event: &mut NodeEvent) -> Option<&mut Netns> {
         NodeEvent::IpvsDest(e) => &mut e.netns,
         NodeEvent::Segments(e) => &mut e.flow.netns,
         NodeEvent::Drop(e) => &mut e.netns,
+        // A proxy tells of itself, in the namespace that it runs in.
+        NodeEvent::ProxyDecision(_) | NodeEvent::ProxyConn(_) => return None,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::ipvs::{IpvsConn, IpvsDecision, IpvsDest};
 use super::place::{ConntrackStatus, Direction, Netns, Tuple};
+use super::proxy::{ProxyConn, ProxyDecision};
 use super::tcp::{ConntrackTcpState, TcpState};
 use crate::named::named;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,10 @@ pub enum NodeEvent {
     IpvsConn(IpvsConn),
     /// A destination of an IPVS service changed.
     IpvsDest(IpvsDest),
+    /// A userspace director chose a backend.
+    ProxyDecision(ProxyDecision),
+    /// A userspace director made or ended a connection.
+    ProxyConn(ProxyConn),
     /// Segments with SYN, FIN or RST passed an interface: totals so far.
     Segments(Segments),
     /// The kernel dropped a packet.

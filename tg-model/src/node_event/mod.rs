@@ -10,6 +10,7 @@ mod event;
 mod ipvs;
 mod line;
 mod place;
+mod proxy;
 #[cfg(test)]
 mod schema;
 mod tcp;
@@ -22,4 +23,5 @@ pub use line::{
     SnapshotEntry, SnapshotTaken, TimeSource, Watched,
 };
 pub use place::{ConntrackStatus, Direction, Netns, Tuple};
+pub use proxy::{ProxyConn, ProxyConnPhase, ProxyDecision, ProxyEnd};
 pub use tcp::{ConntrackTcpState, TcpState};

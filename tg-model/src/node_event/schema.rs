@@ -44,6 +44,7 @@ fn events() -> Vec<NodeEvent> {
     let bare = Reset { netns: Netns::default(), reason: None, client: None, socket: false, ..reset.clone() };
     let state = StateChange { tuple, netns: netns.clone(), from: TcpState::Established, to: TcpState::Close, client };
     let candidate = Candidate { address: tuple.src, weight: 1, active: 10, inactive: 0 };
+    let candidate_of_proxy = candidate.clone();
     let service = ipvs_service();
     vec![
         NodeEvent::ResetSent(reset),
@@ -64,6 +65,22 @@ fn events() -> Vec<NodeEvent> {
             netns: netns.clone(),
             service,
             destination: candidate,
+        }),
+        NodeEvent::ProxyDecision(ProxyDecision {
+            protocol: 6,
+            service: tuple.dst,
+            scheduler: "rr".into(),
+            client: tuple.src,
+            chosen: None,
+            candidates: vec![candidate_of_proxy],
+            candidates_total: 1,
+        }),
+        NodeEvent::ProxyConn(ProxyConn {
+            phase: ProxyConnPhase::Ended,
+            protocol: 6,
+            client: tuple,
+            backend: tuple,
+            end: Some(ProxyEnd::BackendReset),
         }),
         NodeEvent::Segments(Segments {
             flow: Flow { tuple, direction: Direction::In, interface: "eth0".into(), netns: netns.clone() },
