@@ -40,10 +40,10 @@ pub fn paced(floor: &Path, engine: Engine, server: SocketAddr, load: &Load, mann
 }
 
 /// Sends when an echo is there.
-pub fn closed(floor: &Path, engine: Engine, server: SocketAddr, load: &Load) -> Command {
+pub fn closed(floor: &Path, engine: Engine, server: SocketAddr, load: &Load, threads: u32) -> Command {
     let mut command = Command::new(floor);
     command.args(["closed", &engine.to_string(), &server.to_string()]);
-    command.args([load.conns, load.size, load.seconds].map(|v| v.to_string()));
+    command.args([load.conns, load.size, load.seconds, threads].map(|v| v.to_string()));
     command
 }
 
@@ -147,8 +147,8 @@ mod tests {
         let manner = Manner { spin_ns: 61_500, batch_ns: 1_000_000, fifo: true };
         let paced = words(paced(floor, Engine::Uring, server, &load, manner)).join(" ");
         assert_eq!(paced, "paced uring 127.0.0.1:5003 80 400 1024 10 spin 61.5 batch 1000 fifo");
-        let closed = words(closed(floor, Engine::Epoll, server, &load)).join(" ");
-        assert_eq!(closed, "closed epoll 127.0.0.1:5003 80 1024 10");
+        let closed = words(closed(floor, Engine::Epoll, server, &load, 2)).join(" ");
+        assert_eq!(closed, "closed epoll 127.0.0.1:5003 80 1024 10 2");
     }
 
     #[test]

@@ -38,9 +38,18 @@ impl Driver {
     fn connect(&mut self, slot: u32, token: Token, remote: SocketAddr, started: Nanos) {
         self.slots[slot as usize].state = State::Connecting(Attempt { started, remote, probing: None });
         self.timers.arm(slot, started + self.plan.connect_timeout.into());
-        let local = self.plan.sources.get(self.share.global(slot) as usize).map(|s| s.0);
+        let local = self.source(slot);
         let user_timeout_ms = self.plan.user_timeout.map(|d| u32::try_from(d.as_millis()).unwrap_or(u32::MAX).max(1));
         self.op(Op::Connect(token, Connect { remote, local, transport: self.transport(), user_timeout_ms }));
+    }
+
+    fn source(&self, slot: u32) -> Option<SocketAddr> {
+        self.plan.sources.get(self.share.global(slot) as usize).map(|s| s.0)
+    }
+
+    /// The slot's sockets all have the same port, which one of them at a time can have.
+    pub(super) fn has_fixed_port(&self, slot: u32) -> bool {
+        self.source(slot).is_some_and(|local| local.port() != 0)
     }
 
     /// A name was resolved, or not (then in words why), for the attempt that [`Command::Resolve`] named.

@@ -32,8 +32,9 @@ impl Driver {
         let detection = at.since(since);
         let closed = self.closed_record(*connection, reason, errno, detail, (at, detection));
         self.closing.push_back((token, closed));
-        self.op(Op::Close(token, Closing::Orderly));
+        let close = Op::Close(token, Closing::Orderly);
         if !reason.is_lost() {
+            self.op(close);
             return self.finish_if_quiet();
         }
         self.tally(slot, |t| t.lost += 1);
@@ -46,6 +47,12 @@ impl Driver {
             Gap { lost: Some(conn), since, known: at, first_attempt: None, failed_attempts: 0, replacement: None };
         self.slots[slot as usize].gap = Some(gap);
         let goes_on = matches!(self.phase, Phase::Starting | Phase::Running { .. });
+        if goes_on && self.plan.reconnect && !self.has_fixed_port(slot) {
+            // The replacement first: what the peer does with the end of the old one would delay it.
+            self.begin_attempt(slot, at);
+            return self.op(close);
+        }
+        self.op(close);
         if goes_on && self.plan.reconnect {
             self.begin_attempt(slot, at);
         } else if goes_on {

@@ -36,6 +36,8 @@ use timers::Timers;
 
 /// Between two slots' first attempts, so that a server's accept queue is not filled in one go.
 const STAGGER: Nanos = Nanos(20_000);
+/// Deadlines looked at in one go: between them, what has come is taken in and what is due is sent.
+const DEADLINES_AT_ONCE: usize = 64;
 /// Room for commands at the start: all of it becomes resident. It grows where more packets are due at once.
 const COMMANDS: u32 = 1024;
 
@@ -154,7 +156,8 @@ impl Driver {
 
     /// Does what is due at `now` and says when there is more.
     pub fn poll(&mut self, now: Nanos) -> Wake {
-        while let Some(slot) = self.timers.expired(now) {
+        for _ in 0..DEADLINES_AT_ONCE {
+            let Some(slot) = self.timers.expired(now) else { break };
             self.slot_deadline(slot, now);
         }
         let mut wake = Wake { at: Nanos::MAX, packet: false };

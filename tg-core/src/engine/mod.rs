@@ -6,6 +6,10 @@
 //! [`Event::Unsent`]); at last `Close`. A receive is always pending between. After `Close` exactly one
 //! [`Event::Closed`] comes, and nothing else for that token. [`Event::ConnectFailed`] ends a token
 //! without a `Close`.
+//!
+//! A slot has one socket at a time, with one exception: a replacement's `Connect` may come just before the
+//! `Close` of the socket that it replaces, so that its SYN leaves before the old one's FIN. What the kernel
+//! knew of the old one is read then, and of its events only `Closed` counts any more.
 
 #[cfg(feature = "io")]
 pub mod epoll;
@@ -77,7 +81,8 @@ pub enum Event {
     },
     /// The kernel accepted a message's first byte: somewhere between the clock's reading before the call
     /// that handed it over and the one after it. The completion's time is a third of the way; several
-    /// messages that one call handed over have an equal part of it each.
+    /// messages that one call handed over have an equal part of it each. Where the call waited for something
+    /// else, too, the usual time of one that does not takes its place.
     Sent {
         /// It accepted all of it; otherwise [`Event::SentRest`] follows.
         whole: bool,

@@ -4,10 +4,11 @@
 
 pub mod clock;
 pub mod datagram;
+pub mod epoll;
 pub mod host;
 pub mod limits;
 pub mod ring_stream;
 pub mod socket;
 pub mod tcp_info;
 pub mod thread;
-pub mod timer;
+mod timer;

@@ -2,8 +2,9 @@
 
 use crate::hand::{Hand, at, ns};
 use std::time::Duration;
-use tg_core::engine::{Closing, Event, Token};
+use tg_core::engine::{Closing, Event, Op, Token};
 use tg_model::outcome::EndReason;
+use tg_model::plan::{PlanSpec, Source};
 use tg_model::tcp_info::TcpInfo;
 use tg_model::time::Nanos;
 
@@ -86,6 +87,32 @@ fn what_was_out_is_lost_in_flight_and_what_was_not_taken_is_dropped() {
     assert_eq!((closed.counts.lost_in_flight, closed.counts.dropped.send_failed), (2, 1));
     assert_eq!(closed.detection_ns, ns(200), "since the oldest packet without an echo was sent");
     assert_eq!(hand.driver.slot_totals().next().unwrap().totals.counts, hand.counts());
+}
+
+/// The commands that the end of a slot's connection brings.
+fn commands_at_the_end(change: impl FnOnce(&mut PlanSpec)) -> Vec<&'static str> {
+    let mut hand = Hand::up(change);
+    let lost = hand.token(0);
+    hand.event(0, Event::PeerClosed);
+    let name = |op| match op {
+        Op::Close(token, _) if token == lost => "close the old one",
+        Op::Connect(token, _) if token != lost => "connect the new one",
+        _ => "another",
+    };
+    hand.ops().into_iter().map(name).collect()
+}
+
+#[test]
+fn a_replacement_is_asked_for_before_the_old_socket_is_closed() {
+    assert_eq!(commands_at_the_end(|_| {}), ["connect the new one", "close the old one"]);
+    let any_port = |spec: &mut PlanSpec| spec.sources = vec![Source("192.0.2.9:0".parse().unwrap())];
+    assert_eq!(commands_at_the_end(any_port), ["connect the new one", "close the old one"]);
+}
+
+#[test]
+fn a_port_of_its_own_is_given_up_before_it_is_taken_again() {
+    let fixed = |spec: &mut PlanSpec| spec.sources = vec![Source("192.0.2.9:7000".parse().unwrap())];
+    assert_eq!(commands_at_the_end(fixed), ["close the old one", "connect the new one"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Many connections made without waiting for each: how, and how long each took. Changes when connects are
 //! to be spread otherwise.
 
-use crate::sys::{Epoll, quantile};
+use crate::sys::{self, Epoll, quantile};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::fmt;
 use std::io;
@@ -58,6 +58,7 @@ fn begin(address: SocketAddr) -> io::Result<Socket> {
     let kind = Type::STREAM.nonblocking();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
+    sys::use_ports_in_turn(&socket);
     match socket.connect(&SockAddr::from(address)) {
         Err(e) if e.raw_os_error() != Some(libc::EINPROGRESS) => Err(e),
         _ => Ok(socket),

@@ -1,10 +1,10 @@
-//! The floor: the least that does tg's work on this machine, to hold tg against. One thread, no
-//! accounting, no recovery; whatever fails ends it. Changes when the work that is compared does.
+//! The floor: the least that does tg's work on this machine, to hold tg against. One thread (`closed`: or
+//! several, which share nothing), no accounting, no recovery; whatever fails ends it. Changes when the work that is compared does.
 //!
 //! ```text
 //! floor paced epoll|uring ADDR CONNS PPS SIZE SECONDS [spin US] [batch US] [fifo]
 //!                                               paced sends, echoes read
-//! floor closed epoll|uring ADDR CONNS SIZE SECONDS
+//! floor closed epoll|uring ADDR CONNS SIZE SECONDS [THREADS]
 //!                                               each echo is answered by the next packet
 //! floor reconnect ADDR CONNS SECONDS [MIN_US [MAX_US]]
 //!                                               connections kept up, nothing sent
@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 const USAGE: &str = "usage: floor paced epoll|uring ADDR CONNS PPS SIZE SECONDS [spin US] [batch US] [fifo]
-       floor closed epoll|uring ADDR CONNS SIZE SECONDS
+       floor closed epoll|uring ADDR CONNS SIZE SECONDS [THREADS]
        floor reconnect ADDR CONNS SECONDS [MIN_US [MAX_US]]
        floor serve epoll|uring ADDR";
 
@@ -56,12 +56,18 @@ pub enum Engine {
 fn run(words: &[&str]) -> Result<String, Box<dyn Error>> {
     match words {
         ["paced", engine, rest @ ..] => Ok(paced::run(self::engine(engine)?, &paced_load(rest)?)?.to_string()),
-        ["closed", engine, address, conns, size, seconds] => {
+        ["closed", engine, address, conns, size, seconds, threads @ ..] => {
+            let threads = match threads {
+                [] => 1,
+                [threads] => threads.parse()?,
+                _ => return Err(USAGE.into()),
+            };
             let load = closed::Load {
                 address: address.parse()?,
                 conns: conns.parse()?,
                 size: size.parse()?,
                 seconds: seconds.parse()?,
+                threads,
             };
             load.check()?;
             Ok(closed::run(self::engine(engine)?, &load)?.to_string())

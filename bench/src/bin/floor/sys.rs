@@ -37,6 +37,18 @@ pub fn raise_file_limit() -> io::Result<()> {
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }).map(drop)
 }
 
+/// Has the kernel give `socket` the next free port when it connects, not an even one first: those run out.
+/// A kernel without the option (before 6.3) does without.
+pub fn use_ports_in_turn(socket: &impl AsRawFd) {
+    const IP_LOCAL_PORT_RANGE: libc::c_int = 51;
+    let range = u32::MAX << 16 | 1;
+    // SAFETY: the option is read from `range`, of the length given.
+    unsafe {
+        let (value, len) = ((&raw const range).cast(), size_of_val(&range) as libc::socklen_t);
+        libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, IP_LOCAL_PORT_RANGE, value, len);
+    }
+}
+
 /// CPU time of this process so far, ns.
 pub fn cpu_ns() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

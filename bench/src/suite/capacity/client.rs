@@ -19,7 +19,7 @@ const NO_LIMIT: f64 = 1e6;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
     Tg { engine: Engine, threads: u32 },
-    Floor(Engine),
+    Floor { engine: Engine, threads: u32 },
     Wrk,
     Ctraffic,
 }
@@ -33,13 +33,15 @@ pub struct Said {
 }
 
 impl Client {
-    pub const ALL: [Client; 8] = [
+    pub const ALL: [Client; 10] = [
         Client::Tg { engine: Engine::Epoll, threads: 1 },
         Client::Tg { engine: Engine::Uring, threads: 1 },
         Client::Tg { engine: Engine::Epoll, threads: 2 },
         Client::Tg { engine: Engine::Uring, threads: 2 },
-        Client::Floor(Engine::Epoll),
-        Client::Floor(Engine::Uring),
+        Client::Floor { engine: Engine::Epoll, threads: 1 },
+        Client::Floor { engine: Engine::Uring, threads: 1 },
+        Client::Floor { engine: Engine::Epoll, threads: 2 },
+        Client::Floor { engine: Engine::Uring, threads: 2 },
         Client::Wrk,
         Client::Ctraffic,
     ];
@@ -48,7 +50,8 @@ impl Client {
         match self {
             Client::Tg { engine, threads: 1 } => format!("tg {engine}"),
             Client::Tg { engine, threads } => format!("tg {engine} ×{threads}"),
-            Client::Floor(engine) => format!("floor {engine}"),
+            Client::Floor { engine, threads: 1 } => format!("floor {engine}"),
+            Client::Floor { engine, threads } => format!("floor {engine} ×{threads}"),
             Client::Wrk => "wrk".to_owned(),
             Client::Ctraffic => Peer::Ctraffic.name().to_owned(),
         }
@@ -59,15 +62,17 @@ impl Client {
         match self {
             Client::Wrk => Some([117.0, f64::NAN]),
             Client::Ctraffic => Some([108.0, 8.9]),
-            Client::Tg { .. } | Client::Floor(_) => None,
+            Client::Tg { .. } | Client::Floor { .. } => None,
         }
     }
 
     /// Why it cannot be had here; `None` where it can.
     pub fn unavailable(self, uring_refused: Option<&str>) -> Option<String> {
         match self {
-            Client::Tg { engine: Engine::Uring, .. } | Client::Floor(Engine::Uring) => uring_refused.map(str::to_owned),
-            Client::Tg { .. } | Client::Floor(_) => None,
+            Client::Tg { engine: Engine::Uring, .. } | Client::Floor { engine: Engine::Uring, .. } => {
+                uring_refused.map(str::to_owned)
+            }
+            Client::Tg { .. } | Client::Floor { .. } => None,
             Client::Wrk | Client::Ctraffic => on_path(&self.name()).is_none().then(|| "not installed".to_owned()),
         }
     }
@@ -83,7 +88,7 @@ impl Client {
                 command.args(["--closed-loop", "--size", &load.size.to_string(), "--threads", &threads.to_string()]);
                 command
             }
-            Client::Floor(engine) => floor::closed(&setting.programs.floor, engine, server, load),
+            Client::Floor { engine, threads } => floor::closed(&setting.programs.floor, engine, server, load, threads),
             Client::Wrk => {
                 let script = setting.directory.join("packets.lua");
                 std::fs::write(&script, http_script(load.size)).context("writing wrk's script")?;
@@ -109,7 +114,7 @@ impl Client {
                 let rate = packets.received as f64 / (duration_ns as f64 / 1e9);
                 Said { rate, received: Some(packets.received) }
             }
-            Client::Floor(_) => {
+            Client::Floor { .. } => {
                 let said: floor::Closed = floor::parse(stdout)?;
                 Said { rate: said.round_trips as f64 / said.seconds, received: None }
             }

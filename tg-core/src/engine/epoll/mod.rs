@@ -1,36 +1,35 @@
-//! The epoll engine: mio's edge-triggered poll, with a timer descriptor for deadlines.
+//! The epoll engine: edge-triggered. Changes when an engine's promises are to be kept in another way.
 
 mod socket;
 
 use super::{Closing, Completion, Connect, Engine, Event, Op, Token, first_byte_taken};
 use crate::payload::Message;
-use crate::sys::{clock, tcp_info, timer::Timer};
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll};
+use crate::sys::{self, clock, tcp_info};
 use socket::{Readiness, Socket};
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
+use tg_model::tcp_info::TcpInfo;
 use tg_model::time::Nanos;
 use tg_model::wire::SEQUENCE_LEN;
 
-const TIMER: mio::Token = mio::Token(usize::MAX);
-const EVENTS_AT_ONCE: usize = 256;
+const EVENTS_AT_ONCE: u16 = 256;
 const RECEIVE_BUFFER: usize = 64 << 10;
 
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Epoll {
-    poll: Poll,
-    events: Events,
-    timer: Timer,
+    poll: sys::epoll::Epoll,
     sockets: Vec<Option<Socket>>,
+    /// Sockets whose slots have others already, to be closed next, with what the kernel knew of them.
+    replaced: Vec<(Socket, Option<TcpInfo>)>,
     /// Outcomes of operations that were over at once.
     ready: VecDeque<Completion>,
-    /// Sockets that the last poll named, not dealt with yet.
-    pending: VecDeque<(Token, Readiness)>,
+    /// How many of the sockets that the last poll named are dealt with.
+    done: usize,
+    /// What is left to do with the next one, once something was done with it.
+    left: Option<Readiness>,
     /// When the last poll returned.
     woke: Nanos,
     payload: Arc<[u8]>,
@@ -45,16 +44,13 @@ impl Epoll {
     /// # Errors
     /// No descriptors are to be had.
     pub fn new(slots: usize, payload: Arc<[u8]>) -> io::Result<Epoll> {
-        let poll = Poll::new()?;
-        let timer = Timer::new()?;
-        poll.registry().register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
         Ok(Epoll {
-            poll,
-            events: Events::with_capacity(EVENTS_AT_ONCE),
-            timer,
+            poll: sys::epoll::Epoll::new(EVENTS_AT_ONCE)?,
             sockets: (0..slots).map(|_| None).collect(),
-            ready: VecDeque::with_capacity(slots.min(EVENTS_AT_ONCE)),
-            pending: VecDeque::with_capacity(EVENTS_AT_ONCE),
+            replaced: Vec::new(),
+            ready: VecDeque::with_capacity(slots.min(EVENTS_AT_ONCE.into())),
+            done: 0,
+            left: None,
             woke: Nanos::ZERO,
             payload,
             datagram: Vec::new(),
@@ -68,10 +64,11 @@ impl Epoll {
     }
 
     fn connect(&mut self, token: Token, connect: &Connect) {
-        let outcome = Socket::connect(token, connect, |fd| {
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            self.poll.registry().register(&mut SourceFd(&fd), mio_token(token), interest)
-        });
+        if let Some(old) = self.sockets[token.slot as usize].take() {
+            let info = tcp_info::read(&old.socket);
+            self.replaced.push((old, info));
+        }
+        let outcome = Socket::connect(token, connect, |fd| self.poll.add(fd, number(token)));
         match outcome {
             Ok((socket, local)) => {
                 self.sockets[token.slot as usize] = Some(socket);
@@ -102,8 +99,15 @@ impl Epoll {
     }
 
     fn close(&mut self, token: Token, closing: Closing) {
-        let socket = self.sockets[token.slot as usize].take_if(|s| s.token == token);
-        let info = socket.as_ref().and_then(|s| tcp_info::read(&s.socket));
+        let replaced = self.replaced.iter().position(|(s, _)| s.token == token);
+        let (socket, info) = match replaced.map(|at| self.replaced.swap_remove(at)) {
+            Some((socket, info)) => (Some(socket), info),
+            None => {
+                let socket = self.sockets[token.slot as usize].take_if(|s| s.token == token);
+                let info = socket.as_ref().and_then(|s| tcp_info::read(&s.socket));
+                (socket, info)
+            }
+        };
         if let (Some(socket), Closing::Reset) = (&socket, closing) {
             // Failing to set it leaves an orderly close.
             let _ = socket.socket.set_linger(Some(Duration::ZERO));
@@ -113,21 +117,16 @@ impl Epoll {
         self.complete(token, clock::monotonic(), Event::Closed { info });
     }
 
-    /// Asks for events, waiting at most so long. True where a socket is ready.
-    fn poll(&mut self, wait: Option<Duration>) -> io::Result<bool> {
-        match self.poll.poll(&mut self.events, wait) {
-            Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-        for event in &self.events {
-            if event.token() == TIMER {
-                self.timer.fired();
-            } else {
-                self.pending.push_back((token_of(event.token()), Readiness::of(event)));
-            }
-        }
-        Ok(!self.pending.is_empty())
+    /// Asks for sockets that are ready, waiting for them until then at most. True where there are some.
+    fn poll(&mut self, now: Nanos, until: Nanos) -> io::Result<bool> {
+        self.done = 0;
+        self.poll.wait(now, until)?;
+        Ok(self.has_pending())
+    }
+
+    /// Sockets are ready that were not dealt with yet.
+    fn has_pending(&self) -> bool {
+        self.poll.ready(self.done).is_some()
     }
 }
 
@@ -149,20 +148,16 @@ impl Engine for Epoll {
     }
 
     fn wait(&mut self, until: Nanos, spin: Nanos) -> io::Result<()> {
-        if !self.ready.is_empty() || !self.pending.is_empty() {
+        if !self.ready.is_empty() || self.has_pending() {
             return Ok(());
         }
         let asleep_until = until - spin;
         let mut now = clock::monotonic();
         let mut found = false;
-        if now < asleep_until {
-            self.timer.set(asleep_until)?;
-            found = self.poll(None)?;
-            now = clock::monotonic();
-        }
         let mut looked = false;
         while !found && (now < until || !looked) {
-            found = self.poll(Some(Duration::ZERO))?;
+            // Asleep at first, awake in the spin window.
+            found = self.poll(now, asleep_until)?;
             looked = true;
             now = clock::monotonic();
         }
@@ -174,14 +169,16 @@ impl Engine for Epoll {
         if let Some(completion) = self.ready.pop_front() {
             return Some(completion);
         }
-        while let Some((token, readiness)) = self.pending.front_mut() {
-            let token = *token;
+        while let Some(ready) = self.poll.ready(self.done) {
+            let token = token_of(ready.number);
+            let readiness = self.left.get_or_insert_with(|| Readiness::of(ready));
             let socket =
                 self.sockets.get_mut(token.slot as usize).and_then(Option::as_mut).filter(|s| s.token == token);
             let Some(event) =
                 socket.and_then(|s| s.progress(readiness, &self.payload, &mut self.buffer, &mut self.received))
             else {
-                self.pending.pop_front();
+                self.left = None;
+                self.done += 1;
                 continue;
             };
             if matches!(event, Event::ConnectFailed { .. }) {
@@ -201,10 +198,11 @@ impl Engine for Epoll {
     }
 }
 
-fn mio_token(token: Token) -> mio::Token {
-    mio::Token((token.generation as usize) << 32 | token.slot as usize)
+/// A token as a number. The highest is nobody's: there are fewer slots than numbers for them.
+fn number(token: Token) -> u64 {
+    u64::from(token.generation) << 32 | u64::from(token.slot)
 }
 
-fn token_of(token: mio::Token) -> Token {
-    Token { slot: token.0 as u32, generation: (token.0 >> 32) as u32 }
+fn token_of(number: u64) -> Token {
+    Token { slot: number as u32, generation: (number >> 32) as u32 }
 }

@@ -1,8 +1,8 @@
 //! One socket of the epoll engine: what is to be done with it when it is ready.
 
 use crate::engine::{Connect, Event, Token};
-use crate::sys;
-use std::io::{self, Read};
+use crate::sys::{self, epoll::Ready};
+use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
@@ -26,9 +26,9 @@ pub(super) struct Readiness {
 }
 
 impl Readiness {
-    pub fn of(event: &mio::event::Event) -> Readiness {
-        let end = event.is_read_closed() || event.is_error();
-        Readiness { read: event.is_readable() || end, write: event.is_writable() || event.is_error(), end }
+    pub fn of(ready: Ready) -> Readiness {
+        let end = ready.is_read_closed() || ready.is_error();
+        Readiness { read: ready.is_readable() || end, write: ready.is_writable() || ready.is_error(), end }
     }
 }
 
@@ -67,7 +67,7 @@ impl Socket {
 
     /// Sends a piece of the payload; what the kernel does not take at once goes when it can.
     pub fn send(&mut self, payload: &[u8], piece: Range<usize>) -> Event {
-        match self.socket.send_with_flags(&payload[piece.clone()], libc::MSG_NOSIGNAL) {
+        match sys::socket::send(&self.socket, &payload[piece.clone()]) {
             Ok(n) if n == piece.len() => Event::Sent { whole: true },
             Ok(n) => {
                 self.rest = Some(piece.start + n..piece.end);
@@ -78,7 +78,7 @@ impl Socket {
     }
 
     pub fn send_datagram(&mut self, bytes: &[u8]) -> Event {
-        match self.socket.send_with_flags(bytes, libc::MSG_NOSIGNAL) {
+        match sys::socket::send(&self.socket, bytes) {
             Ok(_) => Event::Sent { whole: true },
             Err(e) => unsent(&e),
         }
@@ -129,7 +129,7 @@ impl Socket {
 
     fn send_rest(&mut self, payload: &[u8]) -> Option<Event> {
         let rest = self.rest.take()?;
-        match self.socket.send_with_flags(&payload[rest.clone()], libc::MSG_NOSIGNAL) {
+        match sys::socket::send(&self.socket, &payload[rest.clone()]) {
             Ok(n) if n == rest.len() => Some(Event::SentRest),
             Ok(n) => {
                 self.rest = Some(rest.start + n..rest.end);
@@ -148,8 +148,7 @@ impl Socket {
 
     fn receive(&mut self, readiness: &mut Readiness, buffer: &mut [u8], received: &mut usize) -> Option<Event> {
         loop {
-            let outcome = (&self.socket).read(buffer);
-            match outcome {
+            match sys::socket::receive(&self.socket, buffer) {
                 Ok(0) if self.transport == Transport::Tcp => {
                     self.state = State::Over;
                     return Some(Event::PeerClosed);

@@ -52,6 +52,8 @@ pub struct Simulated {
     batch: bool,
     received: Vec<u8>,
     sockets: Vec<Option<Socket>>,
+    /// Sockets whose slots have others already, to be closed next.
+    replaced: Vec<Socket>,
     world: World,
     payload: Payload,
 }
@@ -68,6 +70,7 @@ impl Simulated {
             batch: false,
             received: Vec::new(),
             sockets: (0..slots).map(|_| None).collect(),
+            replaced: Vec::new(),
             world: World::new(script, &payload),
             payload,
         }
@@ -102,7 +105,8 @@ impl Simulated {
 
     fn connect(&mut self, token: Token, connect: Connect) {
         let (peer, deliveries) = self.world.accept(self.now, connect.transport);
-        self.sockets[token.slot as usize] = Some(Socket { token, connect, peer, over: false, rest: Vec::new() });
+        let socket = Socket { token, connect, peer, over: false, rest: Vec::new() };
+        self.replaced.extend(self.sockets[token.slot as usize].replace(socket));
         self.schedule(token, deliveries);
     }
 
@@ -133,7 +137,8 @@ impl Simulated {
     }
 
     fn close(&mut self, token: Token) {
-        let socket = self.sockets[token.slot as usize].take_if(|s| s.token == token);
+        let replaced = self.replaced.iter().position(|s| s.token == token).map(|at| self.replaced.swap_remove(at));
+        let socket = replaced.or_else(|| self.sockets[token.slot as usize].take_if(|s| s.token == token));
         let info = socket.map(|s| TcpInfo { bytes_sent: s.peer.received(), ..TcpInfo::default() });
         self.complete(token, Event::Closed { info });
     }

@@ -36,7 +36,9 @@ use sockets::Sockets;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use tg_model::tcp_info::TcpInfo;
 use tg_model::time::Nanos;
+use wait::Handover;
 
 /// Sockets driven by an io_uring ring of their own. It stays on the thread that made it.
 pub struct UringEngine {
@@ -44,6 +46,8 @@ pub struct UringEngine {
     ring: Ring,
     buffers: Buffers,
     sockets: Sockets,
+    /// Sockets whose slots have others already, to be closed next, with what the kernel knew of them.
+    replaced: Vec<(u32, Option<TcpInfo>)>,
     payload: Arc<[u8]>,
     packet_size: usize,
     /// Operations of which the last completion has not been taken.
@@ -62,6 +66,8 @@ pub struct UringEngine {
     closed_since_staged: bool,
     /// The buffer of the last completion.
     current: Option<Filled>,
+    /// How long the kernel takes to take a message.
+    handover: Handover,
     /// When the completions in the ring came.
     came: Nanos,
     /// Why the ring cannot be used any more.
@@ -88,6 +94,7 @@ impl UringEngine {
             ring,
             buffers,
             sockets: Sockets::new(config.slots),
+            replaced: Vec::new(),
             payload: config.payload,
             packet_size: config.packet_size,
             outstanding: 0,
@@ -98,6 +105,7 @@ impl UringEngine {
             staged: VecDeque::with_capacity(sizes.sq as usize),
             closed_since_staged: false,
             current: None,
+            handover: Handover::default(),
             came: Nanos::ZERO,
             broken: None,
         })

@@ -22,6 +22,10 @@ const TRIES: usize = 1000;
 
 impl UringEngine {
     pub(super) fn connect(&mut self, token: Token, connect: &Connect) {
+        if let Some(index) = self.sockets.part(token.slot) {
+            let info = self.tcp_info(index);
+            self.replaced.push((index, info));
+        }
         if let Err(error) = self.try_connect(token, connect) {
             self.announce(token, Event::ConnectFailed { errno: errno(&error) });
         }
@@ -129,15 +133,31 @@ impl UringEngine {
     pub(super) fn close(&mut self, token: Token, how: Closing) {
         self.silence(token);
         self.closed_since_staged = true;
+        let replaced = self.replaced.iter().position(|(index, _)| self.sockets.at(*index).token == token);
+        if let Some((index, info)) = replaced.map(|at| self.replaced.swap_remove(at)) {
+            // The replacement's connect leaves first.
+            self.flush();
+            self.close_socket(index, how);
+            return self.announce(token, Event::Closed { info });
+        }
         if self.sockets.find(token).is_none() {
             // The attempt had failed already.
             self.staged.retain(|taken| taken.completion.token != token);
         }
-        let info = self.sockets.find(token).and_then(|index| self.close_socket(index, how));
+        let info = self.sockets.find(token).and_then(|index| {
+            let info = self.tcp_info(index);
+            self.close_socket(index, how);
+            info
+        });
         self.announce(token, Event::Closed { info });
     }
 
-    fn close_socket(&mut self, index: u32, how: Closing) -> Option<TcpInfo> {
+    fn tcp_info(&mut self, index: u32) -> Option<TcpInfo> {
+        let socket = self.sockets.at(index);
+        socket.descriptor.as_ref().filter(|_| !socket.datagram).and_then(tcp_info::read)
+    }
+
+    fn close_socket(&mut self, index: u32, how: Closing) {
         if self.is_queued(index) {
             // A message leaves before the end does; anything else can be cancelled once it is under way.
             self.flush();
@@ -145,9 +165,7 @@ impl UringEngine {
         let socket = self.sockets.at(index);
         let connected = socket.phase == Phase::Open;
         let stream = !socket.datagram;
-        let mut info = None;
         if let Some(descriptor) = socket.descriptor.as_ref().filter(|_| stream) {
-            info = tcp_info::read(descriptor);
             if how == Closing::Reset {
                 let _ = descriptor.set_linger(Some(Duration::ZERO));
             } else if connected {
@@ -162,7 +180,6 @@ impl UringEngine {
             self.cancel(index, connected);
         }
         self.sockets.settle(index);
-        info
     }
 
     /// Cancels what waits on a socket.

@@ -178,11 +178,16 @@ impl Sockets {
         self.all.get(key.index as usize).is_some_and(|s| s.epoch == key.epoch && s.phase != Phase::Free)
     }
 
-    /// Parts a socket from its slot, which can have another one from now on.
+    /// Parts the slot from its socket, if it has one: it can have another one from now on.
+    pub fn part(&mut self, slot: u32) -> Option<u32> {
+        self.live.get_mut(slot as usize)?.take()
+    }
+
+    /// The socket's owner is done with it. Parts it from its slot.
     pub fn retire(&mut self, index: u32) {
         let socket = &mut self.all[index as usize];
         socket.phase = Phase::Closing;
-        self.live[socket.token.slot as usize] = None;
+        self.live[socket.token.slot as usize].take_if(|live| *live == index);
         self.closing += 1;
     }
 

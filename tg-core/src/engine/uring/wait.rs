@@ -1,5 +1,9 @@
 //! Waiting: asleep in the kernel, then awake, and the time stamps of what goes in and comes out. Changes
 //! when how a deadline is met does.
+//!
+//! When the kernel takes a message shows only by the clock before and after the call that hands it over. One
+//! that also waits, which saves a call a packet, does not show it: of those every 16th is made as two, and
+//! the time that messages take in these is taken for the others.
 
 use super::UringEngine;
 use super::key::Kind;
@@ -28,8 +32,7 @@ impl UringEngine {
         let mut now = clock::monotonic();
         while self.ring.has_queued() || now < asleep_until {
             let timeout = asleep_until.since(now);
-            // A message's time lies between the clock's before the call and after it: no sleep between.
-            let at_once = timeout == Nanos::ZERO || !self.queued.is_empty();
+            let at_once = timeout == Nanos::ZERO || (!self.queued.is_empty() && self.handover.wants_measuring());
             now = self.enter(now, (!at_once).then_some(timeout));
             if self.has_completion() || self.broken.is_some() || now >= until {
                 return true;
@@ -82,14 +85,90 @@ impl UringEngine {
             self.queued.pop_front();
             self.taken.push(self.sockets.key(Kind::Send, index));
         }
+        let count = (self.taken.len() - first) as u64;
+        if count == 0 {
+            return self.came;
+        }
         // The kernel took them one after the other: each has an equal part of the call.
-        let (span, count) = (self.came.since(before).0, (self.taken.len() - first) as u64);
+        let part = match timeout {
+            None => self.handover.measured(Nanos(self.came.since(before).0 / count)),
+            Some(_) => self.handover.usual(),
+        };
         for (nth, key) in (0u64..).zip(&self.taken[first..]) {
             if let Sending::Message { at, .. } = &mut self.sockets.at(key.index).sending {
-                let part = Nanos(span / count);
-                *at = before + Nanos(part.0 * nth) + first_byte_taken(part);
+                *at = (before + Nanos(part.0 * nth) + first_byte_taken(part)).min(self.came);
             }
         }
         self.came
+    }
+}
+
+/// How long the kernel takes to take a message: the latest measurements.
+#[derive(Debug, Default)]
+pub(super) struct Handover {
+    latest: [Nanos; MEASUREMENTS],
+    count: usize,
+    /// Calls since the last measurement.
+    since: u32,
+}
+
+/// Of which the median is taken: a call in which the thread lost its processor is no usual one.
+const MEASUREMENTS: usize = 9;
+const MEASURED_EVERY: u32 = 16;
+
+impl Handover {
+    /// The next call that hands a message over is to be measured, and must not wait.
+    fn wants_measuring(&self) -> bool {
+        self.count < MEASUREMENTS || self.since >= MEASURED_EVERY
+    }
+
+    fn measured(&mut self, part: Nanos) -> Nanos {
+        self.latest[self.count % MEASUREMENTS] = part;
+        self.count += 1;
+        self.since = 0;
+        part
+    }
+
+    fn usual(&mut self) -> Nanos {
+        self.since += 1;
+        let mut sorted = self.latest;
+        sorted.sort_unstable();
+        sorted[MEASUREMENTS / 2]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_time_is_the_median_of_the_latest() {
+        let mut handover = Handover::default();
+        for ns in [9, 1, 8, 2, 7, 3, 6, 4] {
+            handover.measured(Nanos(ns));
+            assert!(handover.wants_measuring(), "too few");
+        }
+        handover.measured(Nanos(1_000_000));
+        assert_eq!(handover.usual(), Nanos(6));
+        // The one of 9, the oldest, is forgotten.
+        handover.measured(Nanos(1));
+        assert_eq!(handover.usual(), Nanos(4));
+    }
+
+    #[test]
+    fn every_sixteenth_call_is_measured() {
+        let mut handover = Handover::default();
+        for _ in 0..MEASUREMENTS {
+            handover.measured(Nanos(5));
+        }
+        for _ in 0..3 {
+            let mut calls = 0;
+            while !handover.wants_measuring() {
+                handover.usual();
+                calls += 1;
+            }
+            assert_eq!(calls, 16);
+            handover.measured(Nanos(5));
+        }
     }
 }
