@@ -27,6 +27,8 @@ named! {
         Blackhole = "blackhole",
         /// The server's kernel acknowledged what was sent, and the server did not answer.
         ServerStalled = "server-stalled",
+        /// The server closed it or reset it, and its pod lives on.
+        ServerClosed = "server-closed",
         /// UDP: a balancer's entry led to a pod that was gone.
         UdpStaleEntry = "udp-stale-entry",
         /// UDP: another server answers, as the balancer's entry was destroyed.
@@ -73,6 +75,7 @@ impl Cause {
             Cause::IpvsNoDestination => "IPVS had no destination with a weight",
             Cause::Blackhole => "nothing answered any more",
             Cause::ServerStalled => "acknowledged by the server's kernel, not answered by the server",
+            Cause::ServerClosed => "the server closed it, and its pod lives on",
             Cause::UdpStaleEntry => "the balancer's entry led to a pod that was gone",
             Cause::UdpMoved => "another server answers: the balancer's entry was destroyed",
             Cause::ConntrackInvalid => "conntrack took a packet for invalid and did not translate it",

@@ -23,5 +23,5 @@ pub use finding::{Evidence, Finding, Grade};
 pub use pods::{PodRef, PodShare};
 pub use run::{
     CauseTally, Clock, ClockWay, Effect, EvidenceLost, InputKind, InputState, LossTotals, NotCovered, RunVerdict,
-    ServiceTime,
+    ServiceTime, TROUBLES_MAX, Trouble, TroubleKind,
 };

@@ -4,7 +4,9 @@
 use super::cause::Cause;
 use super::conformance::Conformance;
 use super::decision::Verdict;
+use super::finding::Finding;
 use super::pods::PodShare;
+use crate::id::SlotId;
 use crate::named::named;
 use serde::Serialize;
 
@@ -22,6 +24,10 @@ pub struct RunVerdict {
     pub ended_by: Vec<CauseTally>,
     /// How often each cause had put a lost connection where it was.
     pub placed_by: Vec<CauseTally>,
+    /// How often each cause was found of what went wrong without a loss.
+    pub troubles_by: Vec<CauseTally>,
+    /// What went wrong without a loss: the first [`TROUBLES_MAX`].
+    pub troubles: Vec<Trouble>,
     /// Each pod's share, in the order in which they came.
     pub pods: Vec<PodShare>,
     /// Each scheduler on each node: whether it did what its name says.
@@ -38,6 +44,37 @@ pub struct RunVerdict {
     pub notes: Vec<String>,
     /// Each lost connection, in the order in which they ended.
     pub verdicts: Vec<Verdict>,
+}
+
+/// So many troubles are listed, all are counted: a slot that cannot connect tries without end.
+pub const TROUBLES_MAX: usize = 1000;
+
+named! {
+    /// What went wrong without a connection being lost.
+    TroubleKind {
+        /// An attempt to connect failed.
+        FailedAttempt = "failed-attempt",
+        /// A connection was slow to be established.
+        SlowConnect = "slow-connect",
+        /// UDP: another server answers.
+        Moved = "moved",
+    }
+}
+
+/// Something that went wrong without a connection being lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Trouble {
+    /// What.
+    pub kind: TroubleKind,
+    /// The slot.
+    pub slot: SlotId,
+    /// When it began.
+    pub started_ns: i64,
+    /// When it was over.
+    pub ended_ns: i64,
+    /// Why.
+    pub finding: Finding,
 }
 
 named! {

@@ -82,6 +82,14 @@ fn full() -> RunVerdict {
         sentences: vec!["why".into()],
         ended_by: Cause::ALL.iter().map(|c| tally(*c)).collect(),
         placed_by: vec![tally(Cause::Scheduled)],
+        troubles_by: vec![tally(Cause::EndpointLag)],
+        troubles: vec![Trouble {
+            kind: TroubleKind::FailedAttempt,
+            slot: SlotId(1),
+            started_ns: 1,
+            ended_ns: 2,
+            finding: Finding::unattributed(vec!["why".into()]),
+        }],
         pods: vec![PodShare {
             pod: pod(),
             ready_ns: Some(-1),
