@@ -46,8 +46,11 @@ pub enum NetworkFault {
         /// Its name.
         pod: String,
     },
-    /// Every connection of the service is reset once.
-    ResetStorm,
+    /// Every connection that the pod has is reset, once; the pod lives on.
+    ResetStorm {
+        /// Its name.
+        pod: String,
+    },
     /// The node vanishes from the network with its pods.
     NodeLoss {
         /// Its name.
@@ -90,11 +93,18 @@ pub trait Ground {
     /// The balancer could not be programmed.
     fn set_endpoints(&mut self, endpoints: &[Endpoint]) -> Result<(), LabError>;
 
-    /// Does something to the network. `tg_lab::fault` has kept those away that this ground cannot do.
+    /// Does something to the network. A plan that exists asks a ground only for what it can do.
     ///
     /// # Errors
     /// The system refused.
     fn inject(&mut self, fault: &NetworkFault) -> Result<(), LabError>;
+
+    /// Ends a fault that lasts: after it the network is as if it had not been. Called for what was injected, and
+    /// only where the plan gives the fault an end; never for what is over at once.
+    ///
+    /// # Errors
+    /// The system refused.
+    fn heal(&mut self, fault: &NetworkFault) -> Result<(), LabError>;
 
     /// Connections that each pod has now, by pod name, for the progress shown; empty where that is not known.
     fn loads(&mut self) -> Vec<(String, u64)> {
