@@ -1,0 +1,3 @@
+//! Directors: what balances connections over pods. Changes when one is added.
+
+pub mod userspace;
