@@ -3,7 +3,7 @@
 //! What is taken is marked by an abstract unix socket: like loopback's addresses it is the network namespace's own,
 //! and it goes with the process that has it, however that ends.
 
-use crate::lab::LabError;
+use crate::lab::{LabError, SERVICE_PORT};
 use mio::net::{TcpListener, UdpSocket};
 use socket2::{Domain, Socket, Type};
 use std::collections::HashMap;
@@ -14,8 +14,6 @@ use std::os::unix::net::{self as unix, UnixListener};
 use tg_model::lab_plan::LabFamily;
 use tg_model::plan::Transport;
 
-/// ctraffic's port, and the one of the k8s-app-upgrade test.
-const PORT: u16 = 5003;
 /// Ports that are tried after it, where somebody listens on it at every address of this host.
 const PORTS: u16 = 100;
 /// The second bytes of 127.x.0.0/16 that labs take: apart from what systems use by habit.
@@ -117,7 +115,7 @@ impl Block {
     ///
     /// # Errors
     /// There is none left.
-    pub fn for_pod(&mut self, _port: u16) -> Result<Vec<SocketAddr>, LabError> {
+    pub fn for_pod(&mut self) -> Result<Vec<SocketAddr>, LabError> {
         let v4 = self.v4.as_mut().map(|n| n.next(self.transport)).transpose()?;
         let v6 = self.v6.as_mut().map(|p| p.next(self.transport)).transpose()?;
         Ok(v4.into_iter().chain(v6).collect())
@@ -141,7 +139,7 @@ impl Network {
             let second = SECOND_BYTES.start() + ((start + nth) % count) as u8;
             let Some(mark) = mark(&format!("tg-lab-127.{second}")) else { continue };
             let free = |port: &u16| is_free(SocketAddr::from((Ipv4Addr::new(127, second, 0, 1), *port)), transport);
-            match (PORT..PORT + PORTS).try_fold((), |(), port| match free(&port) {
+            match (SERVICE_PORT..SERVICE_PORT + PORTS).try_fold((), |(), port| match free(&port) {
                 Ok(()) => Err(Ok(port)),
                 Err(e) if e.kind() == io::ErrorKind::AddrInUse => Ok(()),
                 Err(e) => Err(Err(e)),

@@ -29,14 +29,18 @@ pub struct Journal {
 
 impl Journal {
     /// Begins the journal `node-NAME.jsonl` in a folder.
-    pub fn create(folder: &Path, node: &str, vips: &[std::net::SocketAddr], command: &[String]) -> Result<Journal, LabError> {
+    pub fn create(
+        folder: &Path,
+        node: &str,
+        vips: &[std::net::SocketAddr],
+        command: &[String],
+    ) -> Result<Journal, LabError> {
         let path = folder.join(format!("node-{node}.jsonl"));
         let file = File::create(&path).map_err(LabError::io(format!("creating {}", path.display())))?;
         let (monotonic, realtime) = clock::both();
         let out = BufWriter::new(file);
         let (seq, events, lost) = (0, 0, 0);
-        let mut journal =
-            Journal { out, path, origin: monotonic, seq, events, lost, error: None, buffer: Vec::new() };
+        let mut journal = Journal { out, path, origin: monotonic, seq, events, lost, error: None, buffer: Vec::new() };
         journal.line(NodeLine::Header(Box::new(NodeHeader {
             tg_version: env!("CARGO_PKG_VERSION").into(),
             command: command.to_vec(),

@@ -8,7 +8,7 @@
 //!
 //! | module | what it does | |
 //! |---|---|---|
-//! | [`balancer`] | which backend a connection gets | pure |
+//! | [`service`] | which backend a connection gets | pure |
 //! | [`nodes`] | which node it comes by; what is told of it | |
 //! | [`relay`] | one TCP connection: bytes, FIN and RST both ways | |
 //! | [`streams`], [`flows`] | all of TCP's, all of UDP's | |
@@ -17,20 +17,20 @@
 //! | [`addresses`] | free addresses, also beside other labs | |
 
 mod addresses;
-mod balancer;
 mod flows;
 mod journal;
 mod nodes;
 mod relay;
+mod service;
 mod streams;
 mod worker;
 
 use crate::lab::{Enter, Ground, LabError, NetworkFault, PodHome, PodPlace};
 use addresses::Block;
-use balancer::Balancer;
 use flows::Flows;
 use journal::Journal;
 use nodes::{Node, Nodes};
+use service::Service;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -66,9 +66,10 @@ impl Userspace {
         let protocol = if plan.transport == Transport::Tcp { TCP } else { UDP };
         let node = |(nth, name): (u64, &String)| {
             // Nodes that choose at random do so each in its own way.
-            let balancer = |vip: &SocketAddr| Balancer::new(*vip, protocol, plan.scheduler, plan.seed.wrapping_add(nth));
-            let journal = Journal::create(folder, name, &vips, command)?;
-            Ok(Node { balancers: vips.iter().map(balancer).collect(), journal })
+            let service = |vip: &SocketAddr| Service::new(*vip, protocol, plan.scheduler, plan.seed.wrapping_add(nth));
+            let services = vips.iter().map(service).collect::<Result<_, _>>();
+            let services = services.map_err(|e| LabError::Usage(e.to_string()))?;
+            Ok(Node { services, journal: Journal::create(folder, name, &vips, command)? })
         };
         let nodes = (0..).zip(&names).map(node).collect::<Result<Vec<_>, LabError>>()?;
         let nodes = Nodes::new(nodes, plan.entry_nodes() as usize);
@@ -105,7 +106,7 @@ impl Ground for Userspace {
     }
 
     fn add_pod(&mut self, pod: &PodPlace) -> Result<PodHome, LabError> {
-        let listen = self.block.for_pod(pod.port)?;
+        let listen = self.block.for_pod()?;
         self.pods.insert(pod.name.clone(), listen.clone());
         Ok(PodHome { listen, prefix: Vec::new() })
     }

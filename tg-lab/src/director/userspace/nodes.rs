@@ -1,8 +1,8 @@
 //! The nodes that the proxy stands for: which one a connection comes by, what it decides, what it tells. Changes
 //! when what a node is does.
 
-use super::balancer::Balancer;
 use super::journal::Journal;
+use super::service::Service;
 use crate::lab::LabError;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,11 +10,11 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use tg_model::cluster_event::Endpoint;
 use tg_model::node_event::{NodeEvent, ProxyConn, ProxyConnPhase, ProxyEnd, Tuple};
 
-/// A node: a balancer of its own for each of the service's addresses.
+/// A node: a service of its own for each of the service's addresses.
 #[derive(Debug)]
 pub struct Node {
     /// In the order of the service's addresses.
-    pub balancers: Vec<Balancer>,
+    pub services: Vec<Service>,
     /// What it tells.
     pub journal: Journal,
 }
@@ -47,15 +47,15 @@ impl Nodes {
 
     /// All nodes hear of the endpoints.
     pub fn set_endpoints(&mut self, endpoints: &[Endpoint]) {
-        self.nodes.iter_mut().flat_map(|n| &mut n.balancers).for_each(|b| b.set_endpoints(endpoints));
+        self.nodes.iter_mut().flat_map(|n| &mut n.services).for_each(|b| b.set_endpoints(endpoints));
     }
 
     /// A client's new connection to an address of the service: the router's choice of a node (its multipath
     /// hash), then the node's choice of a backend. `None`: it has none.
     pub fn decide(&mut self, vip: usize, client: SocketAddr) -> Option<Ticket> {
         let node = self.entry(client);
-        let Node { balancers, journal } = self.nodes.get_mut(node)?;
-        let decision = balancers.get_mut(vip)?.choose(client);
+        let Node { services, journal } = self.nodes.get_mut(node)?;
+        let decision = services.get_mut(vip)?.choose(client);
         let chosen = decision.chosen;
         journal.event(NodeEvent::ProxyDecision(decision));
         let unspecified = |b: SocketAddr| match b {
@@ -74,18 +74,18 @@ impl Nodes {
     /// It ended, or it never came to be: it is counted no longer.
     pub fn ended(&mut self, ticket: &Ticket, end: ProxyEnd) {
         self.tell(ticket, ProxyConnPhase::Ended, Some(end));
-        if let Some(b) = self.nodes.get_mut(ticket.node).and_then(|n| n.balancers.get_mut(ticket.vip)) {
+        if let Some(b) = self.nodes.get_mut(ticket.node).and_then(|n| n.services.get_mut(ticket.vip)) {
             b.release(ticket.backend);
         }
     }
 
     fn tell(&mut self, ticket: &Ticket, phase: ProxyConnPhase, end: Option<ProxyEnd>) {
-        let Some(Node { balancers, journal }) = self.nodes.get_mut(ticket.node) else { return };
-        let Some(balancer) = balancers.get(ticket.vip) else { return };
+        let Some(Node { services, journal }) = self.nodes.get_mut(ticket.node) else { return };
+        let Some(service) = services.get(ticket.vip) else { return };
         journal.event(NodeEvent::ProxyConn(ProxyConn {
             phase,
-            protocol: balancer.protocol(),
-            client: Tuple { src: ticket.client, dst: balancer.service() },
+            protocol: service.protocol(),
+            client: Tuple { src: ticket.client, dst: service.address() },
             backend: Tuple { src: ticket.local, dst: ticket.backend },
             end,
         }));
@@ -94,7 +94,7 @@ impl Nodes {
     /// Connections of each backend, over all nodes.
     pub fn loads(&self) -> BTreeMap<SocketAddr, u64> {
         let mut loads = BTreeMap::new();
-        for (address, active) in self.nodes.iter().flat_map(|n| &n.balancers).flat_map(Balancer::loads) {
+        for (address, active) in self.nodes.iter().flat_map(|n| &n.services).flat_map(Service::loads) {
             *loads.entry(address).or_default() += u64::from(active);
         }
         loads

@@ -81,8 +81,7 @@ impl Worker {
         let traffic = traffic(poll.registry()).map_err(LabError::io("registering the proxy's sockets"))?;
         let (orders, ordered) = channel();
         let loads = Loads::default();
-        let state =
-            Loop { poll, traffic, nodes, orders: ordered, endpoints: Vec::new(), loads: Arc::clone(&loads) };
+        let state = Loop { poll, traffic, nodes, orders: ordered, endpoints: Vec::new(), loads: Arc::clone(&loads) };
         let thread = std::thread::Builder::new().name("tg-proxy".into()).spawn(move || state.run());
         let thread = Some(thread.map_err(LabError::io("starting the proxy's thread"))?);
         Ok(Worker { orders, waker: Arc::new(waker), loads, thread })
