@@ -1,0 +1,11 @@
+//! A rolling upgrade under traffic on one machine, and its prediction.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`deployment`] | the Deployment controller: when a pod is made, and when one is asked to end |
+//! | [`scheduler`] | a balancer's destinations and how it chooses one, as IPVS has it |
+//!
+//! These are pure: no IO, `now` is passed in.
+
+pub mod deployment;
+pub mod scheduler;
