@@ -87,7 +87,7 @@ mod tests {
     fn what_a_killed_lab_left_goes_and_a_living_labs_stays() {
         let parent = tempfile::tempdir().unwrap();
         let [stale, living, foreign] = ["tg-lab-1", "tg-lab-2", "tg-lab-3"].map(|n| parent.path().join(n));
-        [&stale, &living, &foreign].map(|p| fs::create_dir(p).unwrap());
+        [&stale, &living, &foreign].into_iter().for_each(|p| fs::create_dir(p).unwrap());
         drop(lock(&stale.join(LOCK)).unwrap());
         let held = lock(&living.join(LOCK)).unwrap();
         remove_stale(parent.path());
