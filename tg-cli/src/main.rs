@@ -5,8 +5,10 @@ mod cli;
 mod completions;
 mod doctor;
 mod exit;
+mod lab;
 mod observe;
 mod output;
+mod predict;
 mod report;
 mod run;
 mod serve;
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Observe(args) => observe::observe(&args),
+        Command::Predict(args) => predict::predict(&args),
         Command::Report(args) => report::report(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Completions(args) => completions::completions(&args),

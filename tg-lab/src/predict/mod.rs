@@ -31,11 +31,13 @@
 //! ended, gone, and each node's hearing of it. UDP is taken for TCP. Faults: `pod-kill`, `reset-storm` and
 //! `endpoint-lag`; [`Expectation::not_simulated`] names the others.
 
+mod steps;
 #[cfg(test)]
 mod tests;
 mod timing;
 mod world;
 
+pub use steps::Steps;
 pub use timing::{Range, Timing};
 pub use world::Outcome;
 
