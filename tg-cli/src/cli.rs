@@ -4,6 +4,7 @@ use crate::completions::CompletionsArgs;
 use crate::doctor::DoctorArgs;
 use crate::lab::LabCommand;
 use crate::observe::ObserveArgs;
+use crate::predict::PredictArgs;
 use crate::report::ReportArgs;
 use crate::run::RunArgs;
 use crate::serve::ServeArgs;
@@ -17,6 +18,7 @@ Examples:
              --output run.jsonl       the main job, its journal kept
   tg-cli lab --scheduler lc           a rolling upgrade on this machine
   tg-cli observe --vip 192.0.2.1:80   on a node: who resets connections, and why
+  tg-cli predict --scheduler lc       what an upgrade is expected to lose
   tg-cli report run.jsonl             the report again, from the journal
   tg-cli doctor                       what this machine can do";
 
@@ -39,6 +41,8 @@ pub enum Command {
     Lab(Box<LabCommand>),
     /// Tell what this node does to a service's connections
     Observe(ObserveArgs),
+    /// Tell what a rolling upgrade is expected to lose
+    Predict(PredictArgs),
     /// Report from journals and from ctraffic's files
     Report(ReportArgs),
     /// Tell what this machine can do, and what to change

@@ -8,6 +8,7 @@ mod exit;
 mod lab;
 mod observe;
 mod output;
+mod predict;
 mod report;
 mod run;
 mod serve;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::serve(&args),
         Command::Lab(args) => lab::lab(&args),
         Command::Observe(args) => observe::observe(&args),
+        Command::Predict(args) => predict::predict(&args),
         Command::Report(args) => report::report(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Completions(args) => completions::completions(&args),

@@ -57,6 +57,11 @@ pub struct Deployment {
 impl Deployment {
     /// A Deployment that is made: its first pods are to be polled.
     pub fn new(plan: &LabPlan) -> Deployment {
+        Deployment::with_seed(plan, plan.seed)
+    }
+
+    /// The same with another seed: of the UIDs, by which pods that are equal otherwise are deleted.
+    pub fn with_seed(plan: &LabPlan, seed: u64) -> Deployment {
         Deployment {
             replicas: plan.replicas,
             surge: plan.surge(),
@@ -64,7 +69,7 @@ impl Deployment {
             replacement: plan.pod_replacement,
             wanted: [plan.replicas, 0],
             upgrading: false,
-            pods: Pods::new(plan.nodes, plan.min_ready.into(), Random::new(plan.seed)),
+            pods: Pods::new(plan.nodes, plan.min_ready.into(), Random::new(seed)),
             commands: VecDeque::new(),
         }
     }

@@ -124,6 +124,14 @@ impl Balancer {
         });
     }
 
+    /// All active connections to `address` ended, as [`Self::deactivate`] has it of one.
+    pub fn deactivate_all(&mut self, address: SocketAddr) {
+        self.count(address, |b| {
+            b.inactive = b.inactive.saturating_add(b.active);
+            b.active = 0;
+        });
+    }
+
     /// An ended connection to `address` is forgotten.
     pub fn expire(&mut self, address: SocketAddr) {
         self.count(address, |b| b.inactive = b.inactive.saturating_sub(1));

@@ -241,7 +241,7 @@ mod tests {
             ("--expire-nodest", |s| s.expire_nodest = false),
             ("it has rr, random", |s| (s.director, s.scheduler) = (DirectorKind::Nft, SchedulerKind::Lc)),
             ("--scheduler random", |s| (s.director, s.scheduler) = (DirectorKind::Ipvs, SchedulerKind::Random)),
-            ("namespaces", |s| s.faults = vec![fault(FaultKind::PodBlackhole)]),
+            ("namespaces", |s| s.faults = vec![fault(FaultKind::ConntrackFlush)]),
             ("needs the lag", |s| s.faults = vec![fault(FaultKind::EndpointLag)]),
             ("--fault", |s| s.faults = vec![fault(FaultKind::PodKill); 65]),
         ];

@@ -52,9 +52,6 @@ impl FaultKind {
 
     /// It needs network namespaces: the userspace director has none.
     pub fn needs_namespaces(self) -> bool {
-        matches!(
-            self,
-            FaultKind::PodBlackhole | FaultKind::NodeLoss | FaultKind::ConntrackFlush | FaultKind::EcmpChange
-        )
+        matches!(self, FaultKind::NodeLoss | FaultKind::ConntrackFlush | FaultKind::EcmpChange)
     }
 }
