@@ -3,7 +3,7 @@
 //!
 //! It stands for a balancer such as kube-proxy: one decision a connection, by a scheduler over the endpoints that
 //! are ready. What differs from one that forwards packets: the client's handshake is with the proxy, so a pod
-//! that refuses shows as a connection that is reset at once and not as a failed attempt. Several nodes are several
+//! that refuses shows as a connection that is reset soon after, and not as a failed attempt. Several nodes are several
 //! balancers in the proxy; the router's multipath is a hash of the client's address and port.
 //!
 //! | module | what it does | |

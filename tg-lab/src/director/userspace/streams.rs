@@ -8,11 +8,16 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 use socket2::SockRef;
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tg_model::node_event::ProxyEnd;
 
+/// So long a client whose backend refused is kept before it is reset. Clients that reconnect at once would come
+/// back thousands of times a second else, which no balancer that forwards packets has them do: there the refusal
+/// is a failed attempt, with a wait after it.
+const REFUSAL: Duration = Duration::from_millis(100);
 /// Bytes that one read may give.
 const READ_MAX: usize = 64 << 10;
 
@@ -48,6 +53,8 @@ pub struct Streams {
     swallowed: Vec<SocketAddr>,
     /// Halves whose peers must not be told of their end: their link swallows it.
     buried: Vec<TcpStream>,
+    /// Clients to be reset, with the time.
+    refused: VecDeque<(Instant, TcpStream)>,
     /// Listeners that could not accept for want of descriptors.
     stuck: bool,
     buffer: Box<[u8]>,
@@ -66,6 +73,7 @@ impl Streams {
             again: Vec::new(),
             swallowed: Vec::new(),
             buried: Vec::new(),
+            refused: VecDeque::new(),
             stuck: false,
             buffer: vec![0; READ_MAX].into(),
         })
@@ -89,7 +97,7 @@ impl Streams {
 
     fn accepted(&mut self, vip: usize, client: TcpStream, from: SocketAddr, nodes: &mut Nodes, registry: &Registry) {
         let Some(ticket) = nodes.decide(vip, from) else {
-            reset(client);
+            self.refuse(client);
             return;
         };
         let course = if self.swallowed.contains(&ticket.backend) {
@@ -99,7 +107,7 @@ impl Streams {
                 Ok(backend) => Course::Connecting { client, backend },
                 Err(e) => {
                     nodes.ended(&ticket, failure(&e));
-                    reset(client);
+                    self.refuse(client);
                     return;
                 }
             }
@@ -121,7 +129,7 @@ impl Streams {
                 }
                 (Ok(None), None) => {}
                 (Ok(None), Some(end)) => self.drop_with(key, end, nodes),
-                (Err(e), _) => self.drop_with(key, failure(&e), nodes),
+                (Err(e), _) => self.backend_failed(key, &e, nodes),
             },
             Course::Swallowed { .. } => {
                 if let Some(end) = client_gone {
@@ -167,6 +175,19 @@ impl Streams {
                 }
             }
         }
+    }
+
+    /// It could not be established.
+    fn backend_failed(&mut self, key: usize, error: &io::Error, nodes: &mut Nodes) {
+        let Some(Connection { ticket, course, .. }) = self.connections.try_remove(key) else { return };
+        nodes.ended(&ticket, failure(error));
+        if let Course::Connecting { client, .. } = course {
+            self.refuse(client);
+        }
+    }
+
+    fn refuse(&mut self, client: TcpStream) {
+        self.refused.push_back((Instant::now() + REFUSAL, client));
     }
 
     /// Resets what there is of it.
@@ -224,11 +245,14 @@ impl Traffic for Streams {
         if std::mem::take(&mut self.stuck) {
             (0..self.listeners.len()).for_each(|vip| self.accept_all(vip, nodes, registry));
         }
-        match (self.again.is_empty(), self.stuck) {
-            (false, _) => Some(Duration::ZERO),
-            (true, true) => Some(Duration::from_millis(10)),
-            (true, false) => None,
+        let now = Instant::now();
+        while self.refused.front().is_some_and(|(at, _)| *at <= now) {
+            self.refused.pop_front().into_iter().for_each(|(_, client)| reset(client));
         }
+        let refusal = self.refused.front().map(|(at, _)| at.saturating_duration_since(now));
+        let again = (!self.again.is_empty()).then_some(Duration::ZERO);
+        let stuck = self.stuck.then_some(Duration::from_millis(10));
+        [refusal, again, stuck].into_iter().flatten().min()
     }
 
     fn reset(&mut self, backends: &[SocketAddr], nodes: &mut Nodes) {
@@ -259,6 +283,7 @@ impl Traffic for Streams {
         for key in all {
             self.drop_with(key, ProxyEnd::Proxy, nodes);
         }
+        self.refused.drain(..).for_each(|(_, client)| reset(client));
     }
 }
 
