@@ -1,0 +1,1 @@
+//! What balances connections over pods.
