@@ -1,4 +1,5 @@
-//! tg's lab: a Deployment's rolling upgrade on one machine, so that what an upgrade costs can be tried and seen.
+//! tg's lab: the upgrade of a Deployment on one machine, under traffic. Pods are processes, a director balances
+//! connections over them, tg-core makes the traffic.
 
-pub mod director;
+pub mod lab;
 pub mod network;

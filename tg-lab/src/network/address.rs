@@ -122,9 +122,7 @@ impl Addresses {
     fn host(self, family: Family, link: u8, host: u8) -> IpAddr {
         match family {
             Family::V4 => Ipv4Addr::new(10, self.lab.saturating_add(128), link, host).into(),
-            Family::V6 => {
-                Ipv6Addr::new(0xfd74, 0x6700, self.lab.into(), link.into(), 0, 0, 0, host.into()).into()
-            }
+            Family::V6 => Ipv6Addr::new(0xfd74, 0x6700, self.lab.into(), link.into(), 0, 0, 0, host.into()).into(),
         }
     }
 }

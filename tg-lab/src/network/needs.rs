@@ -56,7 +56,9 @@ fn advice(missing: Vec<Need>) -> Option<String> {
     let (names, packages): (Vec<_>, Vec<_>) = programs.unzip();
     if !names.is_empty() {
         let (names, packages) = (names.join(", "), packages.join(" "));
-        told.push(format!("this machine lacks {names}; to install: apt-get install --no-install-recommends {packages}"));
+        told.push(format!(
+            "this machine lacks {names}; to install: apt-get install --no-install-recommends {packages}"
+        ));
     }
     (!told.is_empty()).then(|| told.join("\n"))
 }

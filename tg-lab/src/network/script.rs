@@ -102,10 +102,15 @@ impl Plan {
         self.host(|family| (a.client(family), a.router_at_client(family))).0
     }
 
+    /// In a node: its link is up, with what goes when a link goes down.
+    pub fn plug_node(&self, node: u8) -> String {
+        let a = self.addresses;
+        self.host(|family| (a.node(family, node), a.router_at(family, node))).0
+    }
+
     /// In a node. What is for a pod that it does not have goes nowhere, as with most network plugins.
     pub fn node(&self, node: u8) -> String {
-        let a = self.addresses;
-        let mut s = self.host(|family| (a.node(family, node), a.router_at(family, node)));
+        let (mut s, a) = (Script(self.plug_node(node)), self.addresses);
         for &family in &self.families {
             if family == Family::V4 {
                 // Scope link: no packet of the node's own begins here.
@@ -121,26 +126,30 @@ impl Plan {
         let mut s = Script::default();
         line!(s, "link set lo up");
         for &family in &self.families {
-            line!(s, "addr add {}/{} dev eth0{}", of(family).0, family.link_bits(), nodad(family));
+            line!(s, "addr replace {}/{} dev eth0{}", of(family).0, family.link_bits(), nodad(family));
         }
         line!(s, "link set eth0 up");
         for &family in &self.families {
-            line!(s, "route add {} via {} dev eth0", family.everywhere(), of(family).1);
+            line!(s, "route replace {} via {} dev eth0", family.everywhere(), of(family).1);
         }
         s
     }
 
     /// In a node: a link to a pod whose namespace is there.
     pub fn pod_at_node(&self, place: Place, netns: &str) -> String {
+        format!("link add {} type veth peer name eth0 netns {netns}\n{}", place.interface(), self.plug_pod(place))
+    }
+
+    /// In a node: the link to a pod is up, with what goes when a link goes down.
+    pub fn plug_pod(&self, place: Place) -> String {
         let (mut s, link) = (Script::default(), place.interface());
-        line!(s, "link add {link} type veth peer name eth0 netns {netns}");
         line!(s, "link set {link} up");
         for &family in &self.families {
             if family == Family::V6 {
-                line!(s, "addr add {}/64 dev {link} nodad", family.pod_gateway());
+                line!(s, "addr replace {}/64 dev {link} nodad", family.pod_gateway());
             }
             let pod = self.addresses.pod(family, place.node, place.pod);
-            line!(s, "route add {pod}/{} dev {link}", family.bits());
+            line!(s, "route replace {pod}/{} dev {link}", family.bits());
         }
         s.0
     }
@@ -218,11 +227,11 @@ route add fd74:6700:0:42::/64 via fd74:6700:0:2::2 dev node2
         assert_eq!(
             plan(&[Family::V4, Family::V6], 1).node(1),
             "link set lo up
-addr add 10.128.1.2/24 dev eth0
-addr add fd74:6700:0:1::2/64 dev eth0 nodad
+addr replace 10.128.1.2/24 dev eth0
+addr replace fd74:6700:0:1::2/64 dev eth0 nodad
 link set eth0 up
-route add 0.0.0.0/0 via 10.128.1.1 dev eth0
-route add ::/0 via fd74:6700:0:1::1 dev eth0
+route replace 0.0.0.0/0 via 10.128.1.1 dev eth0
+route replace ::/0 via fd74:6700:0:1::1 dev eth0
 addr add 169.254.1.1/32 dev lo scope link
 route add blackhole 10.128.65.0/24
 route add blackhole fd74:6700:0:41::/64
@@ -238,9 +247,9 @@ route add blackhole fd74:6700:0:41::/64
             plan.pod_at_node(place, "x-pod"),
             "link add pod7 type veth peer name eth0 netns x-pod
 link set pod7 up
-route add 10.128.65.7/32 dev pod7
-addr add fe80::1/64 dev pod7 nodad
-route add fd74:6700:0:41::7/128 dev pod7
+route replace 10.128.65.7/32 dev pod7
+addr replace fe80::1/64 dev pod7 nodad
+route replace fd74:6700:0:41::7/128 dev pod7
 "
         );
         assert_eq!(

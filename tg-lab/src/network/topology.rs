@@ -78,11 +78,8 @@ impl Network {
         }
         let claim = Claim::new()?;
         let netns = |role: &str| Netns::new(claim.name(role));
-        let plan = Plan {
-            addresses: Addresses::new(claim.number()),
-            families: shape.families.clone(),
-            nodes: shape.nodes,
-        };
+        let plan =
+            Plan { addresses: Addresses::new(claim.number()), families: shape.families.clone(), nodes: shape.nodes };
         let network = Network {
             client: netns("client"),
             router: netns("router"),
@@ -101,11 +98,18 @@ impl Network {
     fn build(&self) -> Result<()> {
         let all: Vec<&str> = [&self.client, &self.router].into_iter().chain(&self.nodes).map(Netns::name).collect();
         netns::add(&all)?;
-        sysctl(&self.client, &[NO_DETECTION])?;
-        [&self.router].into_iter().chain(&self.nodes).try_for_each(|netns| sysctl(netns, &FORWARDING))?;
+        self.sysctl(&self.client, &[NO_DETECTION])?;
+        [&self.router].into_iter().chain(&self.nodes).try_for_each(|netns| self.sysctl(netns, &FORWARDING))?;
         ip(&self.router, &self.plan.router(|role| self.claim.name(role)))?;
         ip(&self.client, &self.plan.client())?;
         (1..).zip(&self.nodes).try_for_each(|(node, netns)| ip(netns, &self.plan.node(node)))
+    }
+
+    /// Those of IPv6 only where it is wanted: a kernel may be without it.
+    fn sysctl(&self, netns: &Netns, settings: &[(&str, &str)]) -> Result<()> {
+        let v6 = self.plan.families.contains(&Family::V6);
+        let settings: Vec<_> = settings.iter().filter(|(name, _)| v6 || !name.contains("ipv6")).copied().collect();
+        sysctl(netns, &settings)
     }
 
     /// The number that its names and addresses have.
@@ -169,7 +173,7 @@ impl Network {
         let netns = Netns::new(self.claim.name(name));
         netns::add(&[netns.name()])?;
         self.pods.insert(name.to_owned(), PodThere { place, netns: netns.clone() });
-        sysctl(&netns, &[NO_DETECTION])?;
+        self.sysctl(&netns, &[NO_DETECTION])?;
         ip(&at_node, &self.plan.pod_at_node(place, netns.name()))?;
         ip(&netns, &self.plan.pod(place))?;
         let addresses = self.plan.families.iter().map(|f| self.plan.addresses.pod(*f, node, place.pod)).collect();
@@ -205,12 +209,29 @@ impl Network {
         ip(self.node(pod.place.node)?, &format!("link set {} down\n", pod.place.interface()))
     }
 
+    /// Undoes [`Network::unplug_pod`].
+    ///
+    /// # Errors
+    /// There is no such pod, or `ip` fails.
+    pub fn plug_pod(&self, name: &str) -> Result<()> {
+        let pod = self.pods.get(name).ok_or_else(|| NetworkError::NoPod(name.to_owned()))?;
+        ip(self.node(pod.place.node)?, &self.plan.plug_pod(pod.place))
+    }
+
     /// Takes a node's link down, its own end: the router goes on sending to it.
     ///
     /// # Errors
     /// There is no such node, or `ip` fails.
     pub fn unplug_node(&self, node: u8) -> Result<()> {
         ip(self.node(node)?, "link set eth0 down\n")
+    }
+
+    /// Undoes [`Network::unplug_node`].
+    ///
+    /// # Errors
+    /// There is no such node, or `ip` fails.
+    pub fn plug_node(&self, node: u8) -> Result<()> {
+        ip(self.node(node)?, &self.plan.plug_node(node))
     }
 }
 
