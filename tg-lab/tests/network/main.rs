@@ -1,0 +1,23 @@
+//! A lab's network in the kernel: what it reaches, and that nothing of it stays. Changes when what a lab asks of
+//! its network does.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "../../../tg-core/tests/support/mod.rs"]
+mod support;
+
+mod reach;
+mod remains;
+
+use std::process::ExitCode;
+use support::Suite;
+
+fn main() -> ExitCode {
+    if let Some(code) = remains::as_child() {
+        return code;
+    }
+    let mut suite = Suite::waiting(2);
+    reach::add(&mut suite);
+    remains::add(&mut suite);
+    suite.run()
+}
