@@ -3,6 +3,7 @@
 pub mod ipvs;
 pub mod nft;
 mod usable;
+pub mod userspace;
 
 pub use usable::usable;
 

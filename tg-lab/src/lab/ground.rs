@@ -12,6 +12,10 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use tg_model::cluster_event::Endpoint;
 
+/// The port that pods and service have where the ground can give them addresses of their own: ctraffic's, and the
+/// one of the k8s-app-upgrade test.
+pub const SERVICE_PORT: u16 = 5003;
+
 /// What a thread does to be where the client is, before it starts traffic.
 pub type Enter = Box<dyn FnOnce() -> Result<(), LabError> + Send>;
 
@@ -24,8 +28,6 @@ pub struct PodPlace {
     pub uid: String,
     /// The node that the lab chose for it, one of [`Ground::nodes`].
     pub node: String,
-    /// The port that its server should have; a ground that cannot give each pod an address chooses another one.
-    pub port: u16,
 }
 
 /// Where a pod lives.
@@ -86,8 +88,9 @@ pub trait Ground {
     /// The system refused; the pod is forgotten all the same.
     fn remove_pod(&mut self, name: &str) -> Result<(), LabError>;
 
-    /// The service's endpoints are these now: one entry for each address of each pod, in the order that pods
-    /// were made. Those that are not `ready` take no new connection, those that are missing are gone.
+    /// The service's endpoints are these now: one entry for each address of each pod that there is, in the order
+    /// that pods were made, from their creation (not ready yet) to their end. Those that are not `ready` take no
+    /// new connection, those that are missing are gone.
     ///
     /// # Errors
     /// The balancer could not be programmed.

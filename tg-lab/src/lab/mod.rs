@@ -4,4 +4,4 @@ mod error;
 mod ground;
 
 pub use error::LabError;
-pub use ground::{Enter, Ground, NetworkFault, PodHome, PodPlace};
+pub use ground::{Enter, Ground, NetworkFault, PodHome, PodPlace, SERVICE_PORT};
