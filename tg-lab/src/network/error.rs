@@ -1,5 +1,6 @@
 //! What can go wrong with namespaces and the programs that fill them. Changes when a new operation can fail.
 
+use crate::lab::LabError;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -65,6 +66,25 @@ pub enum NetworkError {
         /// What it said.
         said: String,
     },
+}
+
+impl From<NetworkError> for LabError {
+    fn from(error: NetworkError) -> LabError {
+        match error {
+            NetworkError::Missing(what) => LabError::Missing(vec![what]),
+            NetworkError::File { operation, path, source } => {
+                LabError::Io { what: format!("cannot {operation} {}", path.display()), error: source }
+            }
+            NetworkError::Start { program, source } => {
+                LabError::Io { what: format!("cannot start {program}"), error: source }
+            }
+            NetworkError::Program { program, netns, status, said } => {
+                let place = if netns.is_empty() { String::new() } else { format!(" in namespace {netns}") };
+                LabError::Command { command: format!("{program}{place}"), why: format!("{said} ({status})") }
+            }
+            other => LabError::Failed(other.to_string()),
+        }
+    }
 }
 
 /// What each function here gives.

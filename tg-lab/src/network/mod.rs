@@ -8,6 +8,8 @@
 //! addresses by a route to one node, or to several (ECMP, by addresses and ports). All of it is gone with the
 //! [`Network`]; what a lab that was killed left is removed by the next start.
 
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "this is IO, but for address and script")]
+
 mod address;
 mod claim;
 mod error;
@@ -19,10 +21,11 @@ mod topology;
 
 pub use address::{Addresses, Family};
 pub use claim::LABS_MAX;
-pub use error::NetworkError;
+pub use error::{NetworkError, Result};
 pub use needs::{Need, missing};
 pub use netns::{Netns, within};
 pub use topology::{NODES_MAX, Network, PodLink, Shape};
 
+pub(crate) use error::file;
 pub(crate) use netns::sysctl;
 pub(crate) use program::{Input, run_in};

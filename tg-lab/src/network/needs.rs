@@ -24,6 +24,12 @@ impl Need {
     pub const NFT: Need = Need::Program { name: "nft", package: "nftables" };
     /// `ipvsadm`.
     pub const IPVSADM: Need = Need::Program { name: "ipvsadm", package: "ipvsadm" };
+    /// `nsenter`.
+    pub const NSENTER: Need = Need::Program { name: "nsenter", package: "util-linux" };
+    /// `setpriv`.
+    pub const SETPRIV: Need = Need::Program { name: "setpriv", package: "util-linux" };
+    /// `ss`.
+    pub const SS: Need = Need::Program { name: "ss", package: "iproute2" };
     /// `conntrack`.
     pub const CONNTRACK: Need = Need::Program { name: "conntrack", package: "conntrack" };
 
@@ -38,29 +44,30 @@ impl Need {
     }
 }
 
-/// What of this the machine lacks, in words, with what to do about it; `None` where nothing is missing.
+/// What of this the machine lacks, in words, with what to do about it.
 #[must_use]
-pub fn missing(needs: &[Need]) -> Option<String> {
+pub fn missing(needs: &[Need]) -> Vec<String> {
     advice(needs.iter().copied().filter(|need| !need.is_there()).collect())
 }
 
-fn advice(missing: Vec<Need>) -> Option<String> {
+fn advice(missing: Vec<Need>) -> Vec<String> {
     let mut told = Vec::new();
     if missing.contains(&Need::Root) {
-        told.push("namespaces need root (CAP_SYS_ADMIN and CAP_NET_ADMIN): run it with sudo".to_owned());
+        told.push("root (CAP_SYS_ADMIN and CAP_NET_ADMIN), for network namespaces: run it with sudo".to_owned());
     }
     let programs = missing.into_iter().filter_map(|need| match need {
         Need::Program { name, package } => Some((name, package)),
         Need::Root => None,
     });
-    let (names, packages): (Vec<_>, Vec<_>) = programs.unzip();
+    let (names, mut packages): (Vec<_>, Vec<_>) = programs.unzip();
+    packages.dedup();
     if !names.is_empty() {
         let (names, packages) = (names.join(", "), packages.join(" "));
         told.push(format!(
             "this machine lacks {names}; to install: apt-get install --no-install-recommends {packages}"
         ));
     }
-    (!told.is_empty()).then(|| told.join("\n"))
+    told
 }
 
 #[cfg(test)]
@@ -69,14 +76,15 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_told_with_its_remedy() {
-        assert_eq!(advice(vec![]), None);
-        let told = advice(vec![Need::Root, Need::NFT, Need::IPVSADM]).unwrap();
+        assert_eq!(advice(vec![]), [""; 0]);
         assert_eq!(
-            told,
-            "namespaces need root (CAP_SYS_ADMIN and CAP_NET_ADMIN): run it with sudo\n\
-             this machine lacks nft, ipvsadm; to install: apt-get install --no-install-recommends nftables ipvsadm"
+            advice(vec![Need::Root, Need::NFT, Need::IPVSADM]),
+            [
+                "root (CAP_SYS_ADMIN and CAP_NET_ADMIN), for network namespaces: run it with sudo",
+                "nft, ipvsadm: apt-get install --no-install-recommends nftables ipvsadm"
+            ]
         );
         let none = Need::Program { name: "tg-no-such-program", package: "none" };
-        assert!(missing(&[none]).unwrap().contains("tg-no-such-program"));
+        assert!(missing(&[none])[0].contains("tg-no-such-program"));
     }
 }

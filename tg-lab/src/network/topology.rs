@@ -148,6 +148,18 @@ impl Network {
         &self.nodes
     }
 
+    /// Where a pod runs.
+    ///
+    /// # Errors
+    /// There is no such pod.
+    pub fn pod(&self, name: &str) -> Result<&Netns> {
+        Ok(&self.there(name)?.netns)
+    }
+
+    fn there(&self, name: &str) -> Result<&PodThere> {
+        self.pods.get(name).ok_or_else(|| NetworkError::NoPod(name.to_owned()))
+    }
+
     fn node(&self, node: u8) -> Result<&Netns> {
         let nodes = self.plan.nodes;
         let index = usize::from(node).checked_sub(1);
@@ -205,7 +217,7 @@ impl Network {
     /// # Errors
     /// There is no such pod, or `ip` fails.
     pub fn unplug_pod(&self, name: &str) -> Result<()> {
-        let pod = self.pods.get(name).ok_or_else(|| NetworkError::NoPod(name.to_owned()))?;
+        let pod = self.there(name)?;
         ip(self.node(pod.place.node)?, &format!("link set {} down\n", pod.place.interface()))
     }
 
@@ -214,7 +226,7 @@ impl Network {
     /// # Errors
     /// There is no such pod, or `ip` fails.
     pub fn plug_pod(&self, name: &str) -> Result<()> {
-        let pod = self.pods.get(name).ok_or_else(|| NetworkError::NoPod(name.to_owned()))?;
+        let pod = self.there(name)?;
         ip(self.node(pod.place.node)?, &self.plan.plug_pod(pod.place))
     }
 

@@ -1,11 +1,12 @@
-//! A lab's network in the kernel: what it reaches, and that nothing of it stays. Changes when what a lab asks of
-//! its network does.
+//! A lab's network in the kernel: what it reaches, how it balances, and that nothing of it stays. Changes when
+//! what a lab asks of its network does.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "../../../tg-core/tests/support/mod.rs"]
 mod support;
 
+mod balance;
 mod reach;
 mod remains;
 
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
         return code;
     }
     let mut suite = Suite::waiting(2);
+    balance::add(&mut suite);
     reach::add(&mut suite);
     remains::add(&mut suite);
     suite.run()
