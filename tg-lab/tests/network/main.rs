@@ -7,6 +7,7 @@
 mod support;
 
 mod balance;
+mod guest;
 mod reach;
 mod remains;
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     }
     let mut suite = Suite::waiting(2);
     balance::add(&mut suite);
+    guest::add(&mut suite);
     reach::add(&mut suite);
     remains::add(&mut suite);
     suite.run()
