@@ -5,6 +5,7 @@ mod cli;
 mod completions;
 mod doctor;
 mod exit;
+mod lab;
 mod observe;
 mod output;
 mod report;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Serve(args) => serve::serve(&args),
+        Command::Lab(args) => lab::lab(&args),
         Command::Observe(args) => observe::observe(&args),
         Command::Report(args) => report::report(&args),
         Command::Doctor(args) => doctor::doctor(&args),

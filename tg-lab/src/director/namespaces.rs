@@ -1,33 +1,20 @@
 //! The ground in network namespaces, of which the directors nft and ipvs differ by their balancer. Changes when
 //! what a lab asks of its ground does.
 
-#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "this is IO")]
-
 use super::balancer::Balancer;
 use super::ipvs::{self, Ipvs};
 use super::nft::{self, Nft, Spread};
 use super::observer::{NodeOf, Observer};
-use crate::lab::{Enter, Ground, LabError, NetworkFault, PodHome, PodPlace};
+use crate::lab::{Enter, Ground, LabError, NetworkFault, PodHome, PodPlace, SERVICE_PORT};
 use crate::network::{Family, Input, NODES_MAX, Need, Netns, Network, Shape, missing, run_in};
 use nix::sched::{CloneFlags, setns};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use tg_model::cluster_event::Endpoint;
 use tg_model::lab_plan::{DirectorKind, LabFamily, LabPlan, SchedulerKind};
-
-/// What the plan does not say.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The service's port, and the pods'.
-    pub port: u16,
-    /// Where the nodes' journals go.
-    pub folder: PathBuf,
-    /// tg-cli: an observer runs beside. `None`: without one.
-    pub observer: Option<PathBuf>,
-}
 
 /// Pods, nodes, router and client in network namespaces, with a kernel's balancer on each node.
 #[derive(Debug)]
@@ -37,37 +24,37 @@ pub struct Namespaces {
     /// The addresses of each pod, by name.
     pods: BTreeMap<String, Vec<SocketAddr>>,
     vips: Vec<SocketAddr>,
-    port: u16,
     ecmp: bool,
     notes: Vec<String>,
     // Last: what is above lives in it.
     network: Option<Network>,
 }
 
-/// What this machine lacks for such a lab, each entry with what to do; empty: nothing.
+/// What this machine lacks for such a lab, each entry with what to do; empty: nothing. `program` and `command`: as
+/// the lab was called.
 #[must_use]
-pub fn needs(director: DirectorKind) -> Vec<String> {
+pub fn lacks(director: DirectorKind, program: &Path, command: &[String]) -> Vec<String> {
     let of_director: &[Need] = match director {
         DirectorKind::Userspace => return Vec::new(),
         DirectorKind::Nft => &[],
         DirectorKind::Ipvs => &[Need::IPVSADM],
     };
     let always = [Need::Root, Need::IP, Need::SS, Need::NSENTER, Need::SETPRIV, Need::NFT, Need::CONNTRACK];
-    missing(&[&always, of_director].concat())
-}
-
-/// This kernel has the balancer of this director.
-#[must_use]
-pub fn kernel_has(director: DirectorKind) -> bool {
-    director != DirectorKind::Ipvs || ipvs::is_there()
+    let mut lacks = missing(&[&always, of_director].concat());
+    if director == DirectorKind::Ipvs && !ipvs::is_there() {
+        let guest = ipvs::in_guest(program, command);
+        lacks.push(format!("a kernel with IPVS (module ip_vs); a virtual machine has it: {guest}"));
+    }
+    lacks
 }
 
 impl Namespaces {
-    /// Builds the network and starts a balancer on each node, and the observer.
+    /// Builds the network and starts a balancer on each node, and an observer of them where `observer` is given:
+    /// the program tg-cli. The nodes' journals go to `folder`.
     ///
     /// # Errors
     /// The plan has more nodes than can be, or the system refused.
-    pub fn start(plan: &LabPlan, settings: &Settings) -> Result<Namespaces, LabError> {
+    pub fn start(plan: &LabPlan, folder: &Path, observer: Option<&Path>) -> Result<Namespaces, LabError> {
         let nodes = u8::try_from(plan.nodes).ok().filter(|n| *n <= NODES_MAX);
         let Some(nodes) = nodes else {
             return Err(LabError::Usage(format!(
@@ -81,26 +68,16 @@ impl Namespaces {
             LabFamily::Both => vec![Family::V4, Family::V6],
         };
         let network = Network::new(&Shape { families, nodes, ecmp: plan.ecmp })?;
-        let address = |family: &Family| SocketAddr::new(network.addresses().vip(*family), settings.port);
+        let address = |family: &Family| SocketAddr::new(network.addresses().vip(*family), SERVICE_PORT);
         let vips: Vec<SocketAddr> = network.families().iter().map(address).collect();
         let balancer = balancer(plan, &network, &vips)?;
         let mut notes = Vec::new();
-        let mut observer = None;
-        if let Some(program) = &settings.observer {
-            let node_of = nodes_of(&network);
-            match Observer::start(program, &vips, &settings.folder, node_of) {
-                Ok(started) => observer = Some(started),
-                Err(error) => notes.push(format!("without an observer: {error}")),
-            }
-        }
-        let (pods, port, ecmp) = (BTreeMap::new(), settings.port, plan.ecmp);
-        Ok(Namespaces { observer, balancer, pods, vips, port, ecmp, notes, network: Some(network) })
-    }
-
-    /// What whoever started it should know.
-    #[must_use]
-    pub fn notes(&self) -> &[String] {
-        &self.notes
+        let started = observer.map(|program| Observer::start(program, &vips, folder, nodes_of(&network)));
+        let observer = started.and_then(|started| {
+            started.map_err(|error| notes.push(format!("no observer, so no journals of nodes: {error}"))).ok()
+        });
+        let (pods, ecmp) = (BTreeMap::new(), plan.ecmp);
+        Ok(Namespaces { observer, balancer, pods, vips, ecmp, notes, network: Some(network) })
     }
 
     /// Where a pod runs; `None` where there is no such pod.
@@ -193,7 +170,7 @@ impl Ground for Namespaces {
         if let Some(observer) = &mut self.observer {
             observer.node_of.add(&link.netns, &pod.node);
         }
-        let listen: Vec<SocketAddr> = link.addresses.iter().map(|ip| SocketAddr::new(*ip, self.port)).collect();
+        let listen: Vec<SocketAddr> = link.addresses.iter().map(|ip| SocketAddr::new(*ip, SERVICE_PORT)).collect();
         self.pods.insert(pod.name.clone(), listen.clone());
         let mut into = OsString::from("--net=");
         into.push(link.netns.path());
@@ -244,6 +221,10 @@ impl Ground for Namespaces {
             NetworkFault::EcmpChange | NetworkFault::ResetStorm { .. } | NetworkFault::ConntrackFlush => {}
         }
         Ok(())
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
     }
 
     fn loads(&mut self) -> Vec<(String, u64)> {

@@ -8,8 +8,6 @@
 //! addresses by a route to one node, or to several (ECMP, by addresses and ports). All of it is gone with the
 //! [`Network`]; what a lab that was killed left is removed by the next start.
 
-#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "this is IO, but for address and script")]
-
 mod address;
 mod claim;
 mod error;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
-use tg_lab::director::namespaces::{Namespaces, Settings};
+use tg_lab::director::namespaces::Namespaces;
 use tg_lab::lab::{Ground, NetworkFault, PodPlace};
 use tg_lab::network::{Netns, within};
 use tg_model::cluster_event::Endpoint;
@@ -13,7 +13,6 @@ use tg_model::lab_plan::{DirectorKind, LabFamily, LabPlan, LabSpec, SchedulerKin
 use tg_model::plan::Transport;
 
 const NEEDS: [Capability; 3] = [Capability::Netns, Capability::Root, Capability::Nft];
-const PORT: u16 = 5003;
 /// Longer than anything that comes takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -56,9 +55,8 @@ impl Bed {
         let mut spec = LabSpec { director: DirectorKind::Nft, ..LabSpec::default() };
         change(&mut spec);
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { port: PORT, folder: folder.path().to_owned(), observer: None };
         let plan = LabPlan::try_from(spec).unwrap();
-        Bed { ground: Namespaces::start(&plan, &settings).unwrap(), endpoints: Vec::new(), _folder: folder }
+        Bed { ground: Namespaces::start(&plan, folder.path(), None).unwrap(), endpoints: Vec::new(), _folder: folder }
     }
 
     fn pod(&mut self, name: &str, node: u8) {

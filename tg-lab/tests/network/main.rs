@@ -2,6 +2,7 @@
 //! what a lab asks of its network does.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "tests of IO")]
 
 #[path = "../../../tg-core/tests/support/mod.rs"]
 mod support;

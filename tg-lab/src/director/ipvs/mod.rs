@@ -1,13 +1,13 @@
 //! The director *ipvs*: IPVS on each node, as kube-proxy sets it up.
 
-#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "this is IO")]
-
 mod commands;
 mod destinations;
+mod guest;
 mod table;
 
 pub use commands::{Command, Service, device, kernel_settings, masquerading, set_up, text};
 pub use destinations::Destinations;
+pub use guest::in_guest;
 pub use table::{Held, held};
 
 use super::balancer::Balancer;

@@ -1,8 +1,6 @@
 //! The observer of a lab's nodes: `tg-cli observe` as a process beside it. It sees the whole host, so what it
 //! told is given out by node in the end. Changes when how it is started or ended does.
 
-#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "this is IO; split is pure")]
-
 mod split;
 
 pub use split::{NodeOf, Split};

@@ -16,7 +16,6 @@ pub struct NodeOf {
 
 impl NodeOf {
     /// A namespace of this node's, while it is there.
-    #[allow(clippy::disallowed_methods, reason = "the number of a namespace is that of its file")]
     pub(crate) fn add(&mut self, netns: &Named, node: &str) {
         let inode = std::fs::metadata(netns.path()).ok().and_then(|m| u32::try_from(m.ino()).ok());
         self.insert(netns.name(), inode, node);

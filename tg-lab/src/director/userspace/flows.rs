@@ -64,8 +64,8 @@ impl Flows {
     fn of_token(&mut self, token: usize, nodes: &mut Nodes, registry: &Registry) {
         for _ in 0..PER_TURN {
             let more = match token.checked_sub(self.services.len()) {
-                None => self.from_client(token, nodes, registry),
-                Some(key) => self.from_backend(key, nodes),
+                None => self.take_from_client(token, nodes, registry),
+                Some(key) => self.take_from_backend(key, nodes),
             };
             if !more {
                 return;
@@ -75,7 +75,7 @@ impl Flows {
     }
 
     /// Takes one datagram of a client; whether there may be more.
-    fn from_client(&mut self, vip: usize, nodes: &mut Nodes, registry: &Registry) -> bool {
+    fn take_from_client(&mut self, vip: usize, nodes: &mut Nodes, registry: &Registry) -> bool {
         let Some(service) = self.services.get(vip) else { return false };
         let (len, client) = match service.recv_from(&mut self.buffer) {
             Ok(received) => received,
@@ -99,7 +99,7 @@ impl Flows {
     }
 
     /// Takes one answer of a backend; whether there may be more.
-    fn from_backend(&mut self, key: usize, nodes: &mut Nodes) -> bool {
+    fn take_from_backend(&mut self, key: usize, nodes: &mut Nodes) -> bool {
         let Some(flow) = self.flows.get(key) else { return false };
         match flow.socket.recv(&mut self.buffer) {
             Ok(_) if self.swallowed.contains(&flow.ticket.backend) => true,

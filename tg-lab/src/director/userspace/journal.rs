@@ -28,14 +28,14 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Begins the journal `node-NAME.jsonl` in a folder.
+    /// Begins the journal `node-N.jsonl` in a folder.
     pub fn create(
         folder: &Path,
         node: &str,
         vips: &[std::net::SocketAddr],
         command: &[String],
     ) -> Result<Journal, LabError> {
-        let path = folder.join(format!("node-{node}.jsonl"));
+        let path = folder.join(format!("{node}.jsonl"));
         let file = File::create(&path).map_err(LabError::io(format!("creating {}", path.display())))?;
         let (monotonic, realtime) = clock::both();
         let out = BufWriter::new(file);
