@@ -7,6 +7,7 @@
 //! | [`scheduler`] | a balancer's destinations and how it chooses one, as IPVS has it | pure |
 //! | [`lab`] | the upgrade itself: pods as processes, traffic, journals | |
 //! | [`director`] | what balances the traffic, and the ground that pods stand on | |
+//! | [`network`] | network namespaces: a client, a router, nodes, pods | |
 //!
 //! What is pure does no IO, and `now` is passed in.
 
@@ -19,3 +20,5 @@ pub mod scheduler;
 pub mod director;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod lab;
+#[allow(clippy::disallowed_methods, clippy::disallowed_types)]
+pub mod network;

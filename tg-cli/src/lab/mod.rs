@@ -127,6 +127,7 @@ fn problem(error: LabError) -> Problem {
 /// The report, whatever else there is to complain about; then that.
 fn finish(plan: &LabPlan, outcome: &Outcome) -> Result<(), Problem> {
     let shown = output::stdout(report::text(plan, outcome).as_bytes());
+    outcome.notes.iter().for_each(|note| output::stderr(&format!("note: {note}")));
     let mut failed = false;
     if let Some(error) = &outcome.journal_error {
         output::stderr(&format!("error: writing the run's journal: {error}; the tables are whole all the same"));

@@ -114,6 +114,11 @@ pub trait Ground {
         Vec::new()
     }
 
+    /// What whoever started the lab should know.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Ends the journals of its nodes and takes everything down.
     ///
     /// # Errors

@@ -44,6 +44,7 @@ pub use journal::{CLUSTER, PLAN, RUN, TRUTH};
 pub use progress::{Phase, PodProgress, Progress};
 pub use truth::{Truth, TruthLine};
 
+use crate::director::namespaces::{self, Namespaces};
 use crate::director::userspace::Userspace;
 use cluster::Cluster;
 use faults::Faults;
@@ -97,6 +98,8 @@ pub struct Outcome {
     pub interrupted: bool,
     /// Where and why the run's journal could not be written to its end.
     pub journal_error: Option<String>,
+    /// What should be known of how it was run.
+    pub notes: Vec<String>,
     folder: Folder,
 }
 
@@ -113,8 +116,8 @@ impl Outcome {
 }
 
 /// What this machine lacks for a plan, each with what to do; empty: nothing.
-pub fn missing(plan: &LabPlan, program: &Path) -> Vec<String> {
-    let mut missing = Vec::new();
+pub fn missing(plan: &LabPlan, program: &Path, command: &[String]) -> Vec<String> {
+    let mut missing = namespaces::lacks(plan.director, program, command);
     if !program.is_file() {
         missing.push(format!("the program {}, which pods run: build tg-cli, or give its path", program.display()));
     }
@@ -141,12 +144,13 @@ fn descriptors(plan: &LabPlan) -> u64 {
 /// something failed on the way. Nothing is left behind then either, but for the files in `output`.
 pub fn run(plan: &LabPlan, options: Options) -> Result<Outcome, LabError> {
     let Options { program, output, command, stop, watch } = options;
-    let lacks = missing(plan, &program);
+    let lacks = missing(plan, &program, &command);
     if !lacks.is_empty() {
         return Err(LabError::Missing(lacks));
     }
     let folder = Folder::open(output.as_deref())?;
-    let ground = ground_for(plan, folder.path(), &command)?;
+    let ground = ground_for(plan, folder.path(), &program, &command)?;
+    let notes = ground.notes();
     let vips = ground.vips();
     let journals = Journals::create(folder.path(), plan, names::DEPLOYMENT, &vips, &command)?;
     let mut cluster = Cluster::new(plan, program, ground, journals)?;
@@ -163,15 +167,13 @@ pub fn run(plan: &LabPlan, options: Options) -> Result<Outcome, LabError> {
         let why = ran.summary.error.unwrap_or_default();
         return Err(LabError::Failed(format!("the traffic ended early: {why}")));
     }
-    Ok(Outcome { summary: ran.summary, interrupted, journal_error: ran.journal_error, folder })
+    Ok(Outcome { summary: ran.summary, interrupted, journal_error: ran.journal_error, notes, folder })
 }
 
-fn ground_for(plan: &LabPlan, folder: &Path, command: &[String]) -> Result<Box<dyn Ground>, LabError> {
+fn ground_for(plan: &LabPlan, folder: &Path, program: &Path, command: &[String]) -> Result<Box<dyn Ground>, LabError> {
     match plan.director {
         DirectorKind::Userspace => Ok(Box::new(Userspace::start(plan, folder, command)?)),
-        DirectorKind::Nft | DirectorKind::Ipvs => {
-            Err(LabError::Usage(format!("--director {} is not there yet: take userspace", plan.director)))
-        }
+        DirectorKind::Nft | DirectorKind::Ipvs => Ok(Box::new(Namespaces::start(plan, folder, Some(program))?)),
     }
 }
 
