@@ -2,6 +2,8 @@
 //! or an option of the command itself, does.
 
 mod args;
+mod expected;
+mod families;
 mod progress;
 mod report;
 
@@ -126,7 +128,8 @@ fn problem(error: LabError) -> Problem {
 
 /// The report, whatever else there is to complain about; then that.
 fn finish(plan: &LabPlan, outcome: &Outcome) -> Result<(), Problem> {
-    let shown = output::stdout(report::text(plan, outcome).as_bytes());
+    outcome.notes.iter().for_each(|note| output::stderr(&format!("note: {note}")));
+    let shown = report::text(plan, outcome).and_then(|text| output::stdout(text.as_bytes()));
     outcome.notes.iter().for_each(|note| output::stderr(&format!("note: {note}")));
     let mut failed = false;
     if let Some(error) = &outcome.journal_error {

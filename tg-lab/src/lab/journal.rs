@@ -23,6 +23,11 @@ pub const CLUSTER: &str = "cluster.jsonl";
 /// What really happened: only tests open it.
 pub const TRUTH: &str = "truth.jsonl";
 
+/// A node's journal: the observer's, or the userspace director's. `node`: its name, such as `node-1`.
+pub fn node_file(node: &str) -> String {
+    format!("{node}.jsonl")
+}
+
 /// Writes what happened in the cluster, and the truth.
 #[derive(Debug)]
 pub struct Journals {

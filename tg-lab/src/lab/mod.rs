@@ -40,7 +40,7 @@ mod truth;
 
 pub use error::LabError;
 pub use ground::{Enter, Ground, NetworkFault, PodHome, PodPlace, SERVICE_PORT};
-pub use journal::{CLUSTER, PLAN, RUN, TRUTH};
+pub use journal::{CLUSTER, PLAN, RUN, TRUTH, node_file};
 pub use progress::{Phase, PodProgress, Progress};
 pub use truth::{Truth, TruthLine};
 

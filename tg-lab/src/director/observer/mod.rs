@@ -135,7 +135,7 @@ fn give_out(whole: &Path, folder: &Path, node_of: &NodeOf) -> Result<(), LabErro
     let mut split = Split::new(node_of, reader.header());
     let mut files = Vec::new();
     for node in split.nodes() {
-        let path = folder.join(format!("node-{node}.jsonl"));
+        let path = folder.join(crate::lab::node_file(&node));
         let file = File::create(&path).map_err(LabError::io(format!("creating {}", path.display())))?;
         files.push((path, BufWriter::new(file)));
     }

@@ -1,6 +1,6 @@
 //! A node's journal, as the userspace director writes it. Changes when what it says beside its events does.
 
-use crate::lab::LabError;
+use crate::lab::{LabError, node_file};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -28,14 +28,14 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Begins the journal `node-N.jsonl` in a folder.
+    /// Begins a node's journal in a folder.
     pub fn create(
         folder: &Path,
         node: &str,
         vips: &[std::net::SocketAddr],
         command: &[String],
     ) -> Result<Journal, LabError> {
-        let path = folder.join(format!("{node}.jsonl"));
+        let path = folder.join(node_file(node));
         let file = File::create(&path).map_err(LabError::io(format!("creating {}", path.display())))?;
         let (monotonic, realtime) = clock::both();
         let out = BufWriter::new(file);
