@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 use tg_model::cluster_event::ClusterLine;
-use tg_model::journal::{JournalError, JournalLine, Line, Reader};
+use tg_model::journal::{JournalError, JournalLine, Line, Notes, Reader};
 use tg_model::node_event::Numbered;
 
 /// A journal, read.
@@ -14,8 +14,8 @@ pub struct Journal<L: JournalLine> {
     pub header: L::Header,
     /// The lines after the header, each with its number from 1.
     pub lines: Vec<(u64, L)>,
-    /// Lines that could not be read.
-    pub unreadable: u64,
+    /// What was wrong with it.
+    pub notes: Notes,
 }
 
 impl<L: JournalLine> Journal<L> {
@@ -29,8 +29,8 @@ impl<L: JournalLine> Journal<L> {
         while let Some(line) = reader.next_line()? {
             lines.push((reader.line(), line));
         }
-        let unreadable = reader.notes().unreadable_count;
-        Ok(Journal { file: file.to_owned(), header, lines, unreadable })
+        let notes = reader.notes().clone();
+        Ok(Journal { file: file.to_owned(), header, lines, notes })
     }
 }
 

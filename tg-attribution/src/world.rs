@@ -61,7 +61,7 @@ fn states(inputs: &Inputs, run: &Run) -> Vec<InputState> {
         kind: InputKind::Run,
         machine: header.machine.clone(),
         lines: inputs.run.lines.len() as u64 + 1,
-        unreadable_lines: inputs.run.unreadable,
+        unreadable_lines: inputs.run.notes.unreadable_count,
         cut: !inputs.run.lines.iter().any(|(_, l)| matches!(l, Line::Footer(_))),
         clock: clock::OWN,
     }];
@@ -75,7 +75,7 @@ fn states(inputs: &Inputs, run: &Run) -> Vec<InputState> {
             kind: InputKind::Node,
             machine: h.machine.clone(),
             lines: node.lines.len() as u64 + 1,
-            unreadable_lines: node.unreadable,
+            unreadable_lines: node.notes.unreadable_count,
             cut: !node.lines.iter().any(|(_, l)| matches!(l.line, NodeLine::Footer(_))),
             clock: clock::matched(by_headers, &bounds),
         });
@@ -90,7 +90,7 @@ fn states(inputs: &Inputs, run: &Run) -> Vec<InputState> {
             kind: InputKind::Cluster,
             machine: h.machine.clone(),
             lines: cluster.lines.len() as u64 + 1,
-            unreadable_lines: cluster.unreadable,
+            unreadable_lines: cluster.notes.unreadable_count,
             cut: !cluster.lines.iter().any(|(_, l)| matches!(l, ClusterLine::Footer(_))),
             clock: clock::between(by_headers, lowest, highest, pairs),
         });

@@ -6,6 +6,7 @@
 //! | module | what it defines |
 //! |---|---|
 //! | [`plan`] | what a run is asked to do; a [`plan::Plan`] that exists is valid |
+//! | [`lab_plan`] | what a lab is asked to do; a [`lab_plan::LabPlan`] that exists is valid |
 //! | [`outcome`] | why a connection ended, why an attempt failed, why a packet was dropped |
 //! | [`counts`] | the packet counters of a slot, a connection and a run |
 //! | [`wire`] | the bytes that client and server agree on: host name, request, identity |
@@ -23,6 +24,7 @@ pub mod ctraffic;
 pub mod histogram;
 pub mod id;
 pub mod journal;
+pub mod lab_plan;
 mod named;
 pub mod node_event;
 pub mod outcome;
