@@ -2,7 +2,9 @@
 
 use crate::completions::CompletionsArgs;
 use crate::doctor::DoctorArgs;
+use crate::lab::LabCommand;
 use crate::observe::ObserveArgs;
+use crate::predict::PredictArgs;
 use crate::report::ReportArgs;
 use crate::run::RunArgs;
 use crate::serve::ServeArgs;
@@ -14,7 +16,9 @@ Examples:
   tg-cli serve                        a server, on loopback port 5003
   tg-cli run --address [::1]:5003 --conns 80 --rate 5 --duration 1m \\
              --output run.jsonl       the main job, its journal kept
+  tg-cli lab --scheduler lc           a rolling upgrade on this machine
   tg-cli observe --vip 192.0.2.1:80   on a node: who resets connections, and why
+  tg-cli predict --scheduler lc       what an upgrade is expected to lose
   tg-cli report run.jsonl             the report again, from the journal
   tg-cli doctor                       what this machine can do";
 
@@ -33,8 +37,12 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Answer traffic: ctraffic's clients and tg's
     Serve(ServeArgs),
+    /// Upgrade a service on this machine under traffic, and tell what that loses
+    Lab(Box<LabCommand>),
     /// Tell what this node does to a service's connections
     Observe(ObserveArgs),
+    /// Tell what a rolling upgrade is expected to lose
+    Predict(PredictArgs),
     /// Report from journals and from ctraffic's files
     Report(ReportArgs),
     /// Tell what this machine can do, and what to change

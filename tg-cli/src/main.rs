@@ -5,8 +5,10 @@ mod cli;
 mod completions;
 mod doctor;
 mod exit;
+mod lab;
 mod observe;
 mod output;
+mod predict;
 mod report;
 mod run;
 mod serve;
@@ -24,7 +26,9 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Serve(args) => serve::serve(&args),
+        Command::Lab(args) => lab::lab(&args),
         Command::Observe(args) => observe::observe(&args),
+        Command::Predict(args) => predict::predict(&args),
         Command::Report(args) => report::report(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Completions(args) => completions::completions(&args),

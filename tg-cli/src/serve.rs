@@ -43,6 +43,10 @@ pub struct ServeArgs {
     /// What does the IO; `uring` is TCP only
     #[arg(long, value_enum, default_value_t = Engine::Epoll)]
     engine: Engine,
+    /// End with the process that started this one, however that ends; PID is
+    /// that process
+    #[arg(long, value_name = "PID")]
+    with_parent: Option<u32>,
 }
 
 /// What does the server's IO.
@@ -87,6 +91,7 @@ fn config(args: &ServeArgs, environment: impl Fn(&str) -> Option<String>) -> Res
 }
 
 pub fn serve(args: &ServeArgs) -> Result<(), Problem> {
+    args.with_parent.map_or(Ok(()), end_with_parent)?;
     let mut signals = StopSignals::catch()?;
     let config = config(args, |name| std::env::var_os(name).map(|v| v.to_string_lossy().into_owned()))?;
     let name = config.name.clone();
@@ -113,6 +118,17 @@ pub fn serve(args: &ServeArgs) -> Result<(), Problem> {
     // It ends by `close`, and has nothing to tell.
     let _ = waiting.join();
     output::stderr(&summary(&name, &stats?));
+    Ok(())
+}
+
+/// Has the kernel kill this process when the thread that started it ends.
+fn end_with_parent(pid: u32) -> Result<(), Problem> {
+    let set = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
+    set.map_err(|e| Problem::Failed(anyhow::Error::new(e).context("asking to end with the parent")))?;
+    // Where it ended before that was asked for, nothing would ever come.
+    if std::os::unix::process::parent_id() != pid {
+        return Err(Problem::Failed(anyhow::anyhow!("process {pid} is not the parent, or it has ended")));
+    }
     Ok(())
 }
 

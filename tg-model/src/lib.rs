@@ -6,6 +6,7 @@
 //! | module | what it defines |
 //! |---|---|
 //! | [`plan`] | what a run is asked to do; a [`plan::Plan`] that exists is valid |
+//! | [`lab_plan`] | what a lab is asked to do; a [`lab_plan::LabPlan`] that exists is valid |
 //! | [`outcome`] | why a connection ended, why an attempt failed, why a packet was dropped |
 //! | [`counts`] | the packet counters of a slot, a connection and a run |
 //! | [`wire`] | the bytes that client and server agree on: host name, request, identity |
@@ -14,6 +15,7 @@
 //! | [`cluster_event`] | what the cluster did to a service: its events and its journal |
 //! | [`histogram`] | fixed-range histograms and their text form |
 //! | [`summary`] | what a journal's lines add up to |
+//! | [`verdict`] | what is said of a run's lost connections, and why |
 //! | [`ctraffic`] | ctraffic's JSON and its analyser |
 
 pub mod cluster_event;
@@ -22,6 +24,7 @@ pub mod ctraffic;
 pub mod histogram;
 pub mod id;
 pub mod journal;
+pub mod lab_plan;
 mod named;
 pub mod node_event;
 pub mod outcome;
@@ -31,4 +34,5 @@ mod schema;
 pub mod summary;
 pub mod tcp_info;
 pub mod time;
+pub mod verdict;
 pub mod wire;

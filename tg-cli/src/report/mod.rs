@@ -7,7 +7,7 @@ mod text;
 
 pub use ctraffic::ctraffic_of_journal;
 pub use json::json;
-pub use text::{Kept, Page, some, text};
+pub use text::{Kept, Page, hosts, some, text};
 
 use crate::exit::Problem;
 use crate::output;

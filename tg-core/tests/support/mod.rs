@@ -35,6 +35,8 @@ pub enum Capability {
     Nft,
     /// tcpdump.
     Capture,
+    /// IPVS, in the kernel or as a module.
+    Ipvs,
 }
 
 impl Capability {
@@ -52,6 +54,7 @@ impl Capability {
             Capability::Bpf => "bpf",
             Capability::Nft => "nft",
             Capability::Capture => "capture",
+            Capability::Ipvs => "ipvs",
         }
     }
 
@@ -75,6 +78,7 @@ impl Capability {
                 failure("unshare -n nft add table ip tg; add chain ip tg c { type nat hook prerouting priority 0; }")
             }
             Capability::Capture => failure("tcpdump --version"),
+            Capability::Ipvs => failure("modprobe ip_vs").filter(|_| !std::path::Path::new("/proc/net/ip_vs").exists()),
             Capability::Devfull => {
                 std::fs::OpenOptions::new().write(true).open("/dev/full").err().map(|e| e.to_string())
             }

@@ -4,7 +4,7 @@
 mod check;
 mod parts;
 
-pub use check::PlanError;
+pub use check::{CONNS_MAX, PlanError, TOTAL_RATE_MAX};
 pub use parts::{Backoff, EngineChoice, Family, Host, Mode, Rate, Resolve, Source, Spin, Target, Transport};
 
 use serde::{Deserialize, Serialize};
@@ -171,7 +171,7 @@ impl Plan {
     }
 }
 
-mod ns {
+pub(crate) mod ns {
     //! A `Duration` as whole nanoseconds.
     use serde::{Deserialize, Deserializer, Serializer};
     use std::time::Duration;
@@ -185,7 +185,7 @@ mod ns {
     }
 }
 
-mod optional_ns {
+pub(crate) mod optional_ns {
     //! An optional `Duration` as whole nanoseconds or null.
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use std::time::Duration;

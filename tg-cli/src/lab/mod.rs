@@ -1,0 +1,145 @@
+//! `lab`: a rolling upgrade on this machine, under traffic, and what it lost. Changes when the order of these steps,
+//! or an option of the command itself, does.
+
+mod args;
+mod expected;
+mod families;
+mod progress;
+mod report;
+
+pub use args::LabArgs;
+
+use crate::exit::Problem;
+use crate::output;
+use crate::run::{Stop, StopSignals};
+use anyhow::Context;
+use clap::Args;
+use progress::Display;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tg_lab::lab::{self, LabError, Options, Outcome};
+use tg_model::lab_plan::{DirectorKind, LabPlan};
+use tg_model::plan::Transport;
+
+const EXAMPLES: &str = "\
+Examples:
+  tg-cli lab                            the k8s-app-upgrade test, scheduler rr
+  tg-cli lab --scheduler lc             the same with least connections
+  tg-cli lab --max-surge 4 --conns 800 --output lab-surge-4
+  tg-cli lab --nodes 3 --ecmp --scheduler lc   lc counts on each node alone
+  tg-cli lab --fault pod-freeze=3s@4s   a pod stands still before the upgrade
+
+The userspace director is a proxy of this process on loopback: each pod is a
+process (`tg-cli serve`) with an address of 127.0.0.0/8 of its own, or a port of
+::1 for IPv6, since an ordinary user has no further address of it. One decision
+a connection, as IPVS makes it; a FIN goes on as a FIN, a reset as a reset. What
+differs: the client's handshake is with the proxy, so that a pod that refuses is
+seen as a connection reset 0.1 s later, not as a failed attempt. With --nodes
+each node is a balancer of its own in the proxy; --ecmp spreads connections over
+them by a hash of the client's address and port, as a router's multipath does.
+
+Nothing is left behind, however it ends. SIGINT or SIGTERM ends it early and in
+good order, a second one at once. Exit codes: 0 the upgrade was carried out,
+1 it failed or was broken off, 2 the command line is at fault.";
+
+/// Upgrade a service on this machine under traffic, and tell what that loses
+///
+/// The k8s-app-upgrade test: connections to a service of several pods, the pods replaced one after the other as
+/// Kubernetes replaces a Deployment's, and for each pod how many connections it lost.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct LabCommand {
+    #[command(flatten)]
+    lab: LabArgs,
+    /// Keep the journals in this folder, which is empty or not there yet
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+pub fn lab(command: &LabCommand) -> Result<(), Problem> {
+    let plan = command.lab.plan()?;
+    let signals = StopSignals::catch()?;
+    let program = std::env::current_exe().context("finding this program, which pods run").map_err(Problem::Failed)?;
+    output::stderr(&needs(&plan));
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut display = Display::new();
+    let options = Options {
+        output: command.output.clone(),
+        command: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
+        stop: Arc::clone(&stop),
+        watch: Box::new(move |progress| display.show(progress)),
+        ..Options::new(program)
+    };
+    signals.prepared();
+    let handle = signals.handle();
+    let waiting = wait_for_signals(signals, stop)?;
+    let outcome = lab::run(&plan, options);
+    handle.close();
+    // It ends by `close`, and has nothing to tell.
+    let _ = waiting.join();
+    progress::erase();
+    finish(&plan, &outcome.map_err(problem)?)
+}
+
+fn wait_for_signals(mut signals: StopSignals, stop: Arc<AtomicBool>) -> Result<std::thread::JoinHandle<()>, Problem> {
+    let body = move || {
+        while let Some(asked) = signals.wait() {
+            if asked == Stop::AtOnce {
+                // As a shell tells a process that a signal ended. Pods go with the process.
+                std::process::exit(130);
+            }
+            stop.store(true, Ordering::SeqCst);
+            progress::erase();
+            output::stderr("Stopping. Once more to stop at once.");
+        }
+    };
+    let thread = std::thread::Builder::new().name("tg-signals".into()).spawn(body);
+    thread.context("starting the thread that waits for signals").map_err(Problem::Failed)
+}
+
+/// What the lab makes, and how long it takes.
+fn needs(plan: &LabPlan) -> String {
+    let what = match plan.director {
+        DirectorKind::Userspace => "processes and a proxy on loopback; needs no privileges",
+        DirectorKind::Nft => "network namespaces and nftables; needs root, nft and ip",
+        DirectorKind::Ipvs => "network namespaces and IPVS; needs root, ip, ipvsadm and a kernel with ip_vs",
+    };
+    let protocol = if plan.transport == Transport::Tcp { "connections" } else { "UDP flows" };
+    format!(
+        "lab: {} pods, {} {protocol}, {}, by {what}; takes about {} s",
+        plan.replicas,
+        plan.conns,
+        plan.scheduler,
+        duration_s(plan)
+    )
+}
+
+/// Until the end, faults aside.
+fn duration_s(plan: &LabPlan) -> u64 {
+    let at_once = (plan.surge() + plan.unavailable()).max(1);
+    let steps = plan.replicas.div_ceil(at_once);
+    (plan.ready + plan.settle * 2 + (plan.ready + plan.min_ready) * steps + plan.prestop).as_secs() + 1
+}
+
+fn problem(error: LabError) -> Problem {
+    if error.is_usage() { Problem::usage(error) } else { Problem::failed(error) }
+}
+
+/// The report, whatever else there is to complain about; then that.
+fn finish(plan: &LabPlan, outcome: &Outcome) -> Result<(), Problem> {
+    outcome.notes.iter().for_each(|note| output::stderr(&format!("note: {note}")));
+    let shown = report::text(plan, outcome).and_then(|text| output::stdout(text.as_bytes()));
+    outcome.notes.iter().for_each(|note| output::stderr(&format!("note: {note}")));
+    let mut failed = false;
+    if let Some(error) = &outcome.journal_error {
+        output::stderr(&format!("error: writing the run's journal: {error}; the tables are whole all the same"));
+        failed = true;
+    }
+    if outcome.interrupted {
+        output::stderr("error: the upgrade was broken off: the tables tell of what had happened by then");
+        failed = true;
+    }
+    shown?;
+    if failed { Err(Problem::Told) } else { Ok(()) }
+}

@@ -1,0 +1,31 @@
+//! What a lab prints at its end. Changes when the order of its parts does.
+
+use super::expected;
+use super::families;
+use crate::exit::Problem;
+use crate::report::{Page, hosts};
+use tg_lab::lab::{CLUSTER, Outcome, RUN};
+use tg_model::lab_plan::{LabFamily, LabPlan};
+
+/// The tables of the k8s-app-upgrade test, what was expected, and where the rest is.
+pub fn text(plan: &LabPlan, outcome: &Outcome) -> Result<String, Problem> {
+    let summary = &outcome.summary;
+    let mut page = Page::default();
+    hosts(&mut page, "Lost", summary.lost, &summary.hosts.lost);
+    hosts(&mut page, "Lasting", summary.lasting, &summary.hosts.lasting);
+    if plan.family == LabFamily::Both {
+        families::section(&mut page, &outcome.folder().join(RUN))?;
+    }
+    if !outcome.interrupted {
+        let order = expected::order_of_end(&outcome.folder().join(CLUSTER))?;
+        expected::section(&mut page, plan, summary, &order);
+    }
+    page.line("");
+    if outcome.is_kept() {
+        let folder = outcome.folder().display();
+        page.wrapped("", &format!("Journals are in {folder}; `tg-cli report {folder}/run.jsonl` tells more."));
+    } else {
+        page.wrapped("", "No journals were kept: with --output DIR they are.");
+    }
+    Ok(page.finish())
+}

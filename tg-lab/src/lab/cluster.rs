@@ -1,0 +1,349 @@
+//! The cluster: obeys the Deployment, runs the pods, tells the balancer and the journal of it. Changes when what
+//! follows from a pod's change does.
+
+use super::error::LabError;
+use super::ground::{Ground, PodHome, PodPlace};
+use super::journal::Journals;
+use super::kubelet::{Effect, Kubelet, Times};
+use super::names::{DEPLOYMENT, Names};
+use super::process::{Process, Server};
+use super::truth::Truth;
+use crate::deployment::{Command, Deployment, PodId, PodUpdate, ReplicaSet};
+use mio::{Events, Interest, Poll, Token};
+use nix::sys::signal::Signal;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+use tg_core::sys::clock;
+use tg_model::cluster_event::{
+    ClusterEvent, Endpoint, EndpointsChange, NodeChange, Pod, PodChange, PodPhase, Rollout, RolloutPhase,
+};
+use tg_model::lab_plan::LabPlan;
+use tg_model::plan::Transport;
+use tg_model::time::Nanos;
+
+const EVENTS: usize = 64;
+/// A pod that is started again so often without ever listening is given up, and the lab with it.
+const STARTS_MAX: u32 = 3;
+
+/// A pod and its process.
+#[derive(Debug)]
+pub struct Member {
+    /// As the cluster has it.
+    pub pod: Pod,
+    /// It belongs to the ReplicaSet that the upgrade makes.
+    pub new: bool,
+    /// What became of it last.
+    pub phase: PodPhase,
+    home: PodHome,
+    process: Option<Process>,
+    /// Starts since it listened last.
+    starts: u32,
+}
+
+/// See the module.
+pub struct Cluster {
+    plan: LabPlan,
+    program: PathBuf,
+    /// What gives pods their place.
+    pub ground: Box<dyn Ground>,
+    /// The lab's files.
+    pub journals: Journals,
+    deployment: Deployment,
+    kubelet: Kubelet,
+    names: Names,
+    nodes: Vec<String>,
+    pods: BTreeMap<PodId, Member>,
+    poll: Poll,
+    /// Directors hear of endpoints so much later.
+    lag: Duration,
+    late: VecDeque<(Nanos, Vec<Endpoint>)>,
+    complete: bool,
+}
+
+impl Cluster {
+    /// A cluster with a Deployment whose first pods are still to be made.
+    ///
+    /// # Errors
+    /// The system gives no poll, or the journal cannot be written.
+    pub fn new(
+        plan: &LabPlan,
+        program: PathBuf,
+        ground: Box<dyn Ground>,
+        mut journals: Journals,
+    ) -> Result<Cluster, LabError> {
+        let nodes = ground.nodes();
+        let now = clock::monotonic();
+        for node in &nodes {
+            journals.snapshot(now, ClusterEvent::Node(NodeChange { node: node.clone(), ready: true }))?;
+        }
+        Ok(Cluster {
+            program,
+            journals,
+            deployment: Deployment::new(plan),
+            kubelet: Kubelet::new(Times { ready: plan.ready, prestop: plan.prestop, grace: plan.grace }),
+            names: Names::new(plan.seed),
+            nodes,
+            pods: BTreeMap::new(),
+            poll: Poll::new().map_err(LabError::io("making the lab's poll"))?,
+            lag: Duration::ZERO,
+            late: VecDeque::new(),
+            complete: false,
+            plan: plan.clone(),
+            ground,
+        })
+    }
+
+    /// Does all that is due.
+    ///
+    /// # Errors
+    /// A pod cannot be started, the balancer not programmed, a file not written.
+    pub fn advance(&mut self, now: Nanos) -> Result<(), LabError> {
+        loop {
+            if let Some(effect) = self.kubelet.poll(now) {
+                self.bring_about(now, effect)?;
+            } else if let Some(command) = self.deployment.poll(now) {
+                self.obey(now, command)?;
+            } else {
+                break;
+            }
+        }
+        while self.late.front().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, endpoints)) = self.late.pop_front() {
+                self.ground.set_endpoints(&endpoints)?;
+            }
+        }
+        if !self.complete && self.deployment.complete(now) {
+            self.complete = true;
+            self.rollout(now, RolloutPhase::Complete)?;
+        }
+        Ok(())
+    }
+
+    /// When time alone brings something.
+    pub fn wake_at(&self, now: Nanos) -> Option<Nanos> {
+        let late = self.late.front().map(|(at, _)| *at);
+        [self.kubelet.wake_at(), self.deployment.wake_at(now), late].into_iter().flatten().min()
+    }
+
+    /// Waits until then, or until something became of a process.
+    ///
+    /// # Errors
+    /// The system refuses to wait, or a server cannot be run.
+    pub fn wait(&mut self, until: Nanos) -> Result<(), LabError> {
+        let mut events = Events::with_capacity(EVENTS);
+        // A millisecond is what epoll knows: rounded up, so that it is due then.
+        let wait = Duration::from(until.since(clock::monotonic())) + Duration::from_micros(999);
+        match self.poll.poll(&mut events, Some(wait)) {
+            Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(LabError::io("waiting for the pods")(e)),
+            _ => {}
+        }
+        let ids: Vec<PodId> = events.iter().filter_map(|e| u32::try_from(e.token().0).ok()).map(PodId).collect();
+        ids.into_iter().try_for_each(|id| self.hear(id))
+    }
+
+    /// The pod template is another now.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub fn upgrade(&mut self, now: Nanos) -> Result<(), LabError> {
+        self.deployment.upgrade();
+        self.rollout(now, RolloutPhase::Started)
+    }
+
+    /// From now on directors hear of endpoints so much later.
+    pub fn set_lag(&mut self, lag: Duration) {
+        self.lag = lag;
+    }
+
+    /// The upgrade is complete and the last pod that it ended is gone.
+    pub fn is_upgraded(&self) -> bool {
+        self.complete && self.kubelet.terminating() == 0
+    }
+
+    /// Pods that are ready.
+    pub fn ready(&self) -> u32 {
+        self.pods.values().filter(|m| m.phase == PodPhase::Ready).count() as u32
+    }
+
+    /// The pods that there are, in the order that they were made.
+    pub fn pods(&self) -> impl Iterator<Item = (PodId, &Member)> {
+        self.pods.iter().map(|(id, m)| (*id, m))
+    }
+
+    /// Sends a signal to a pod's process.
+    pub fn signal(&self, id: PodId, signal: Signal) {
+        if let Some(process) = self.pods.get(&id).and_then(|m| m.process.as_ref()) {
+            process.signal(signal);
+        }
+    }
+
+    /// Ends everything. It goes on after an error, and gives the first.
+    ///
+    /// # Errors
+    /// Something could not be taken down, or a file not written.
+    pub fn finish(&mut self) -> Result<(), LabError> {
+        let written = self.journals.finish(clock::monotonic());
+        for member in self.pods.values_mut() {
+            // Dropped, it is killed and waited for.
+            member.process = None;
+        }
+        self.ground.finish().and(written)
+    }
+
+    fn obey(&mut self, now: Nanos, command: Command) -> Result<(), LabError> {
+        match command {
+            Command::Create { pod, replica_set, node } => {
+                let new = replica_set == ReplicaSet::New;
+                let (name, uid) = self.names.pod(new);
+                let node = self.nodes.get(node as usize).cloned().unwrap_or_default();
+                let place = PodPlace { name: name.clone(), uid: uid.clone(), node: node.clone() };
+                let home = self.ground.add_pod(&place)?;
+                let replica_set = self.names.replica_set(new).to_owned();
+                let addresses = home.listen.iter().map(std::net::SocketAddr::ip).collect();
+                let told = Pod { name, uid, node, addresses, replica_set };
+                let phase = PodPhase::Created;
+                self.pods.insert(pod, Member { pod: told, new, phase, home, process: None, starts: 0 });
+                self.kubelet.create(now, pod);
+            }
+            Command::Delete { pod } => self.kubelet.delete(now, pod),
+        }
+        Ok(())
+    }
+
+    fn bring_about(&mut self, now: Nanos, effect: Effect) -> Result<(), LabError> {
+        match effect {
+            Effect::Start(id) => self.start(now, id),
+            Effect::Term(id) => {
+                self.told(now, id, |pod| Truth::Term { pod })?;
+                self.signal(id, Signal::SIGTERM);
+                Ok(())
+            }
+            Effect::Kill(id) => {
+                self.told(now, id, |pod| Truth::Kill { pod })?;
+                self.signal(id, Signal::SIGKILL);
+                Ok(())
+            }
+            Effect::Changed(id, phase) => self.changed(now, id, phase),
+        }
+    }
+
+    fn told(&mut self, now: Nanos, id: PodId, truth: impl FnOnce(String) -> Truth) -> Result<(), LabError> {
+        let Some(member) = self.pods.get(&id) else { return Ok(()) };
+        self.journals.truth(now, truth(member.pod.name.clone()))
+    }
+
+    fn start(&mut self, now: Nanos, id: PodId) -> Result<(), LabError> {
+        let Some(member) = self.pods.get_mut(&id) else { return Ok(()) };
+        let Member { pod, new, home, .. } = &*member;
+        let server = Server {
+            program: &self.program,
+            name: &pod.name,
+            uid: &pod.uid,
+            node: &pod.node,
+            udp: self.plan.transport == Transport::Udp,
+            home,
+        };
+        let mut process = Process::start(&server)?;
+        let truth = Truth::Started { pod: pod.name.clone(), listen: home.listen.clone(), doomed: !new };
+        let registered = self.poll.registry().register(process.heard(), Token(id.0 as usize), Interest::READABLE);
+        registered.map_err(LabError::io("listening to a pod's output"))?;
+        member.process = Some(process);
+        member.starts += 1;
+        self.journals.truth(now, truth)
+    }
+
+    /// A pod is in another phase.
+    fn changed(&mut self, now: Nanos, id: PodId, phase: PodPhase) -> Result<(), LabError> {
+        let Some(member) = self.pods.get_mut(&id) else { return Ok(()) };
+        let was_asked = member.phase == PodPhase::Terminating;
+        // From its deletion on it is terminating, whatever else becomes of it.
+        if phase != PodPhase::Stopped || !was_asked {
+            member.phase = phase;
+        }
+        let grace_ns = (phase == PodPhase::Terminating).then(|| Nanos::from(self.plan.grace).0);
+        let change = PodChange { phase, pod: member.pod.clone(), grace_ns };
+        self.journals.event(now, ClusterEvent::Pod(change))?;
+        match phase {
+            PodPhase::Gone => {
+                let name = member.pod.name.clone();
+                self.pods.remove(&id);
+                self.endpoints(now)?;
+                self.deployment.handle(now, id, PodUpdate::Gone);
+                self.ground.remove_pod(&name)
+            }
+            PodPhase::Stopped if was_asked => Ok(()),
+            PodPhase::Stopped | PodPhase::Unready => {
+                self.deployment.handle(now, id, PodUpdate::Unready);
+                self.endpoints(now)
+            }
+            PodPhase::Ready => {
+                self.endpoints(now)?;
+                self.deployment.handle(now, id, PodUpdate::Ready);
+                Ok(())
+            }
+            PodPhase::Created | PodPhase::Terminating => self.endpoints(now),
+        }
+    }
+
+    /// The endpoints are others: the journal is told, and the balancer, now or later.
+    fn endpoints(&mut self, now: Nanos) -> Result<(), LabError> {
+        let mut endpoints = Vec::new();
+        for member in self.pods.values() {
+            let (ready, terminating) = (member.phase == PodPhase::Ready, member.phase == PodPhase::Terminating);
+            endpoints.extend(member.home.listen.iter().map(|address| Endpoint {
+                address: *address,
+                pod_uid: member.pod.uid.clone(),
+                ready,
+                serving: ready || terminating,
+                terminating,
+            }));
+        }
+        let change = EndpointsChange { service: DEPLOYMENT.into(), endpoints: endpoints.clone() };
+        self.journals.event(now, ClusterEvent::Endpoints(change))?;
+        if self.lag.is_zero() && self.late.is_empty() {
+            return self.ground.set_endpoints(&endpoints);
+        }
+        self.late.push_back((now + self.lag.into(), endpoints));
+        Ok(())
+    }
+
+    /// Something came from a pod's process.
+    fn hear(&mut self, id: PodId) -> Result<(), LabError> {
+        let Some(member) = self.pods.get_mut(&id) else { return Ok(()) };
+        let Some(process) = &mut member.process else { return Ok(()) };
+        let news = process.news();
+        if news.listens {
+            member.starts = 0;
+            self.kubelet.listens(id);
+        }
+        if !news.ended {
+            return Ok(());
+        }
+        let (said, name) = (process.said(), member.pod.name.clone());
+        let status = member.process.take().and_then(Process::wait);
+        let code = status.and_then(|s| s.code());
+        if member.starts >= STARTS_MAX {
+            let command = format!("{} serve --name {name}", self.program.display());
+            return Err(LabError::Command { command, why: if said.is_empty() { format!("{status:?}") } else { said } });
+        }
+        let now = clock::monotonic();
+        let asked = member.phase == PodPhase::Terminating;
+        self.journals.truth(now, Truth::Ended { pod: name, code, asked })?;
+        self.kubelet.ended(now, id);
+        Ok(())
+    }
+
+    fn rollout(&mut self, now: Nanos, phase: RolloutPhase) -> Result<(), LabError> {
+        let event = ClusterEvent::Rollout(Rollout {
+            phase,
+            deployment: DEPLOYMENT.into(),
+            replica_set: self.names.replica_set(true).into(),
+            replicas: self.plan.replicas,
+            max_surge: self.plan.surge(),
+            max_unavailable: self.plan.unavailable(),
+        });
+        self.journals.event(now, event)
+    }
+}
