@@ -2,6 +2,7 @@
 
 use super::Backend;
 use super::hash::Buckets;
+use super::loads::Loads;
 use super::turns::{RoundRobin, WeightedRoundRobin};
 use std::net::SocketAddr;
 use tg_core::random::Random;
@@ -13,14 +14,23 @@ pub(super) enum Choice {
     Rr(RoundRobin),
     Wrr(WeightedRoundRobin),
     Lc,
-    Wlc,
+    Wlc {
+        /// All that take connections have the same weight.
+        equal: bool,
+    },
     Sed,
     Nq,
     Fo,
     Ovf,
     Sh(Box<Buckets>),
-    Random { random: Random, eligible: Vec<usize> },
-    Numgen { next: usize, eligible: Vec<usize> },
+    Random {
+        random: Random,
+        eligible: Vec<usize>,
+    },
+    Numgen {
+        next: usize,
+        eligible: Vec<usize>,
+    },
 }
 
 impl Choice {
@@ -31,7 +41,7 @@ impl Choice {
             SchedulerKind::Rr => Choice::Rr(RoundRobin::default()),
             SchedulerKind::Wrr => Choice::Wrr(WeightedRoundRobin::default()),
             SchedulerKind::Lc => Choice::Lc,
-            SchedulerKind::Wlc => Choice::Wlc,
+            SchedulerKind::Wlc => Choice::Wlc { equal: true },
             SchedulerKind::Sed => Choice::Sed,
             SchedulerKind::Nq => Choice::Nq,
             SchedulerKind::Fo => Choice::Fo,
@@ -66,6 +76,11 @@ impl Choice {
     pub(super) fn changed(&mut self, backends: &[Backend]) {
         match self {
             Choice::Wrr(turns) => turns.changed(backends),
+            Choice::Wlc { equal } => {
+                let mut weights = backends.iter().map(|b| b.weight).filter(|w| *w > 0);
+                let first = weights.next();
+                *equal = weights.all(|w| Some(w) == first);
+            }
             Choice::Sh(buckets) => buckets.assign(backends),
             Choice::Random { eligible, .. } => list(eligible, backends),
             // kube-proxy writes the rule anew, and a new `numgen inc` begins at 0 (nft_numgen.c).
@@ -77,12 +92,14 @@ impl Choice {
         }
     }
 
-    pub(super) fn choose(&mut self, backends: &[Backend], loads: &[u64], client: SocketAddr) -> Option<usize> {
+    pub(super) fn choose(&mut self, backends: &[Backend], loads: &Loads, client: SocketAddr) -> Option<usize> {
         match self {
             Choice::Rr(turns) => turns.choose(backends),
             Choice::Wrr(turns) => turns.choose(backends),
-            Choice::Lc => least_loaded(loads),
-            Choice::Wlc => cheapest(backends, Backend::overhead),
+            Choice::Lc => loads.first_least(),
+            // Of equal weights the least for its weight is the least.
+            Choice::Wlc { equal: true } => loads.first_least(),
+            Choice::Wlc { equal: false } => cheapest(backends, Backend::overhead),
             Choice::Sed => cheapest(backends, |b| u64::from(b.active) + 1),
             Choice::Nq => backends
                 .iter()
@@ -105,12 +122,6 @@ impl Choice {
 fn list(eligible: &mut Vec<usize>, backends: &[Backend]) {
     eligible.clear();
     eligible.extend((0..backends.len()).rev().filter(|i| backends[*i].weight > 0));
-}
-
-/// ip_vs_lc.c: the first of those with the least load.
-fn least_loaded(loads: &[u64]) -> Option<usize> {
-    let least = loads.iter().copied().min().filter(|l| *l != u64::MAX)?;
-    loads.iter().position(|l| *l == least)
 }
 
 /// ip_vs_wlc.c and ip_vs_sed.c: the first with the least cost for its weight, by multiplication crosswise.

@@ -8,11 +8,13 @@
 
 mod choice;
 mod hash;
+mod loads;
 #[cfg(test)]
 mod tests;
 mod turns;
 
 use choice::Choice;
+use loads::Loads;
 use std::net::SocketAddr;
 use tg_model::lab_plan::{DirectorKind, SchedulerKind};
 
@@ -46,8 +48,8 @@ pub struct NotSimulated(pub SchedulerKind);
 pub struct Balancer {
     /// In list order.
     backends: Vec<Backend>,
-    /// Beside each what `lc` compares; `u64::MAX` where it takes no connection.
-    loads: Vec<u64>,
+    /// Beside each what `lc` compares.
+    loads: Loads,
     choice: Choice,
 }
 
@@ -58,7 +60,7 @@ impl Balancer {
     /// The scheduler is known by name only.
     pub fn new(director: DirectorKind, scheduler: SchedulerKind, seed: u64) -> Result<Balancer, NotSimulated> {
         let choice = Choice::new(director, scheduler, seed).ok_or(NotSimulated(scheduler))?;
-        Ok(Balancer { backends: Vec::new(), loads: Vec::new(), choice })
+        Ok(Balancer { backends: Vec::new(), loads: Loads::default(), choice })
     }
 
     /// The destinations in the scheduler's order.
@@ -71,26 +73,28 @@ impl Balancer {
         self.backends.iter().position(|b| b.address == address)
     }
 
-    /// Adds a destination; one that is there only gets the weight.
-    pub fn add(&mut self, address: SocketAddr, weight: u32) {
-        if self.set_weight(address, weight) {
-            return;
+    /// Adds a destination; one that is there only gets the weight. Gives the weight that it had.
+    pub fn add(&mut self, address: SocketAddr, weight: u32) -> Option<u32> {
+        let before = self.set_weight(address, weight);
+        if before.is_none() {
+            let backend = Backend { address, weight, active: 0, inactive: 0 };
+            self.backends.insert(0, backend);
+            self.loads.insert_first(load_of(&backend));
+            self.choice.added(&self.backends);
         }
-        self.backends.insert(0, Backend { address, weight, active: 0, inactive: 0 });
-        self.loads.insert(0, 0);
-        self.weigh(0);
-        self.choice.added(&self.backends);
+        before
     }
 
-    /// Gives a destination another weight: 0 is how a terminating pod is drained. `false`: it is not there.
-    pub fn set_weight(&mut self, address: SocketAddr, weight: u32) -> bool {
-        let Some(at) = self.position(address) else { return false };
-        if self.backends[at].weight != weight {
-            self.backends[at].weight = weight;
+    /// Gives a destination another weight: 0 is how a terminating pod is drained. Gives the weight that it had;
+    /// `None`: it is not there.
+    pub fn set_weight(&mut self, address: SocketAddr, weight: u32) -> Option<u32> {
+        let at = self.position(address)?;
+        let before = std::mem::replace(&mut self.backends[at].weight, weight);
+        if before != weight {
             self.weigh(at);
             self.choice.changed(&self.backends);
         }
-        true
+        Some(before)
     }
 
     /// Takes a destination out, as it was. `None`: it was not there.
@@ -145,7 +149,11 @@ impl Balancer {
     }
 
     fn weigh(&mut self, at: usize) {
-        let b = &self.backends[at];
-        self.loads[at] = if b.weight == 0 { u64::MAX } else { b.overhead() };
+        self.loads.set(at, load_of(&self.backends[at]));
     }
+}
+
+/// What `lc` compares, where it takes connections.
+fn load_of(backend: &Backend) -> Option<u64> {
+    (backend.weight > 0).then(|| backend.overhead())
 }
