@@ -32,7 +32,13 @@ pub mod name {
     pub const DROP: &str = "drop";
     /// SYN, FIN and RST on interfaces.
     pub const SEGMENTS: &str = "segments";
-    /// Conntrack entries, by netlink.
+    /// Decisions of IPVS.
+    pub const IPVS_DECISION: &str = "ipvs-decision";
+    /// Connections of IPVS, made and expired.
+    pub const IPVS_CONN: &str = "ipvs-conn";
+    /// Destinations of IPVS, added, edited and deleted.
+    pub const IPVS_DEST: &str = "ipvs-dest";
+    /// Conntrack entries, confirmed and destroyed.
     pub const CONNTRACK: &str = "conntrack";
     /// Of all the programs that share the ring buffer.
     pub const RECORDS: &str = "records";

@@ -11,6 +11,7 @@
 
 mod fields;
 mod filter;
+mod ipvs;
 mod read;
 mod record;
 mod segments;

@@ -175,7 +175,7 @@ fn member(btf: &Btf, of: &Type, name: &str) -> Option<(u32, Type)> {
 }
 
 /// A field's offset in bytes and its type. An array on the way stands for its first element.
-fn offset(btf: &Btf, of: &str, path: &str) -> Option<(u32, Type)> {
+pub fn offset(btf: &Btf, of: &str, path: &str) -> Option<(u32, Type)> {
     btf.resolve_types_by_name(of).ok()?.into_iter().find_map(|root| {
         let (mut here, mut bits) = (root, 0);
         for part in path.split('.') {

@@ -7,6 +7,7 @@ use super::flows::Flows;
 use super::losses::{Figures, Losses};
 use super::maps;
 use super::namespaces::{Namespaces, inode};
+use super::probes::Probes;
 use super::programs::Programs;
 use super::trackers::{FIRST_TOKEN, Heard, LISTENERS_MAX, Snapshot, Trackers};
 use crate::decode::{self, KernelNames};
@@ -53,6 +54,7 @@ pub struct Settings {
 pub struct Observer {
     settings: Settings,
     programs: Programs,
+    probes: Probes,
     ring: RingBuf<MapData>,
     names: KernelNames,
     filter: Filter,
@@ -83,9 +85,11 @@ impl Observer {
         let filter = Filter::new(&mut programs.bpf, Vips::new(settings.vips.iter().copied()))?;
         let losses = Losses::new(&mut programs.bpf, now)?;
         let flows = Flows::new(&mut programs.bpf)?;
+        let probes = Probes::load(&mut programs.bpf)?;
         let mut observer = Observer {
             settings,
             programs,
+            probes,
             ring,
             names: fields.names,
             filter,
@@ -110,6 +114,7 @@ impl Observer {
         lines.extend(
             asked.into_iter().map(|address| NodeLine::Watched(Watched { at_ns: now, address, backend_of: None })),
         );
+        self.look_for_modules();
         // An unknown one makes the first scan look for owners, too.
         self.namespaces.name(&mut Netns { inode: 1, ..Netns::default() });
         let own = inode(Path::new("/proc/self/ns/net")).unwrap_or(0);
@@ -122,10 +127,22 @@ impl Observer {
             Err(e) => self.look_for_namespaces(now, &mut lines).map(|()| Err(e))?,
         };
         self.programs.status.push(conntrack_status(tracked));
-        self.programs.status.push(ipvs_status());
         let status = self.programs.status.iter().cloned().map(NodeLine::Program);
         lines.splice(0..0, status);
         Ok(lines)
+    }
+
+    /// Attaches to modules that came. Gives the status of the programs that are concerned.
+    fn look_for_modules(&mut self) -> Vec<ProgramStatus> {
+        let changed = self.probes.look(&mut self.programs.bpf);
+        for status in &changed {
+            let all = &mut self.programs.status;
+            match all.iter_mut().find(|s| s.program == status.program) {
+                Some(known) => *known = status.clone(),
+                None => all.push(status.clone()),
+            }
+        }
+        changed
     }
 
     /// How each program is attached.
@@ -201,9 +218,7 @@ impl Observer {
 
     /// Completes an event and tells it, after what follows from it.
     fn tell(&mut self, at_ns: u64, program: &str, mut event: NodeEvent, lines: &mut Vec<NodeLine>) {
-        if let NodeEvent::Conntrack(entry) = &event {
-            lines.extend(self.filter.learn(entry, at_ns).map(NodeLine::Watched));
-        }
+        lines.extend(self.filter.learn(&event, at_ns).map(NodeLine::Watched));
         if let Some(netns) = netns_of(&mut event) {
             self.namespaces.name(netns);
         }
@@ -222,6 +237,7 @@ impl Observer {
     /// What is read once a second: counters, losses, namespaces that came.
     pub fn tick(&mut self, lines: &mut Vec<NodeLine>) -> Result<(), ObserveError> {
         let now = since(self.settings.origin_ns);
+        lines.extend(self.look_for_modules().into_iter().map(NodeLine::Program));
         self.look_for_namespaces(now, lines)?;
         let changed = self.flows.changed(now + self.settings.origin_ns, &self.programs.interfaces);
         for mut segments in changed {
@@ -279,7 +295,7 @@ impl Observer {
             }
             count += 1;
             entry.netns = netns.clone();
-            lines.extend(self.filter.learn(&entry, at_ns).map(NodeLine::Watched));
+            lines.extend(self.filter.learn_entry(&entry, at_ns).map(NodeLine::Watched));
             self.translations.learn(&entry);
             let entry = SnapshotEntry::Conntrack(entry);
             lines.push(NodeLine::Snapshot(SnapshotTaken { at_ns, entry }));
@@ -333,16 +349,6 @@ fn conntrack_status(listening: io::Result<()>) -> ProgramStatus {
         }
     };
     ProgramStatus { program: name::CONNTRACK.into(), way, refused, cost, times: TimeSource::Reader }
-}
-
-fn ipvs_status() -> ProgramStatus {
-    ProgramStatus {
-        program: "ipvs".into(),
-        way: None,
-        refused: vec!["kprobe: this version has no such program".into()],
-        cost: Some("decisions of IPVS are not seen: verdicts name no candidates".into()),
-        times: TimeSource::Kernel,
-    }
 }
 
 const _: () = assert!(FIRST_TOKEN > WAKE.0);

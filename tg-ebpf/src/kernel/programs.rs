@@ -67,8 +67,18 @@ const TRACEPOINTS: [Tracepoint; 5] = [
 ];
 
 /// The name of each list of `STATS`, in its order.
-pub const STATS: [&str; program::COUNT as usize] =
-    [name::SEND_RESET, name::RECEIVE_RESET, name::TCP_STATE, name::BINDING, name::DROP, name::SEGMENTS];
+pub const STATS: [&str; program::COUNT as usize] = [
+    name::SEND_RESET,
+    name::RECEIVE_RESET,
+    name::TCP_STATE,
+    name::BINDING,
+    name::DROP,
+    name::SEGMENTS,
+    name::CONNTRACK,
+    name::IPVS_DECISION,
+    name::IPVS_CONN,
+    name::IPVS_DEST,
+];
 
 /// What is loaded and attached; detached when dropped.
 pub struct Programs {
@@ -184,7 +194,7 @@ fn at<T: Send>(interface: &Interface, attach: impl FnOnce() -> Result<T, Program
     attached.map(|_| ()).map_err(|e| reason(&e))
 }
 
-fn load_once(loaded: Result<(), ProgramError>) -> Result<(), String> {
+pub fn load_once(loaded: Result<(), ProgramError>) -> Result<(), String> {
     match loaded {
         Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(()),
         Err(e) => Err(reason(&e)),
@@ -217,7 +227,7 @@ fn status(tracepoint: &Tracepoint, attached: Result<(), String>) -> ProgramStatu
 }
 
 /// The verifier's log is pages long: its last words are what it refused.
-fn reason(error: &ProgramError) -> String {
+pub fn reason(error: &ProgramError) -> String {
     let ProgramError::LoadError { io_error, verifier_log } = error else { return chain(error) };
     let log = verifier_log.to_string();
     let said = log.lines().rev().map(str::trim).find(|l| !l.is_empty() && !l.starts_with("processed "));
