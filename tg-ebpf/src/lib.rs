@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | [`decode`] | a record of the ring buffer to an event | pure |
 //! | [`conntrack`] | a netlink message to conntrack entries | pure |
+//! | [`ipvs`] | netlink messages and `/proc/net/ip_vs_conn` to services, destinations, connections | pure |
 //! | [`nat`] | which client's connection a tuple belongs to | pure |
 //! | [`place`] | a process's cgroup to its pod; `--vip` and `--interface` as words | pure |
 //! | [`fdinfo`] | what the kernel says of a loaded program | pure |
@@ -13,9 +14,11 @@
 pub mod conntrack;
 pub mod decode;
 pub mod fdinfo;
+pub mod ipvs;
 #[cfg(feature = "kernel")]
 pub mod kernel;
 pub mod nat;
+mod netlink;
 pub mod place;
 
 /// Names of programs, as in the journal.

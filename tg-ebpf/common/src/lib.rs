@@ -186,6 +186,39 @@ shared! {
 }
 
 shared! {
+    /// Value of the map `CONNTRACK_FIELDS`: offsets in bytes of fields that conntrack has. They are in a map as the
+    /// module may be loaded after the programs.
+    pub struct ConntrackFields {
+        /// `sk_buff._nfct`.
+        pub skb_nfct: u32,
+        /// `nf_conn.tuplehash[0].tuple`.
+        pub original: u32,
+        /// `nf_conn.tuplehash[1].tuple`.
+        pub reply: u32,
+        /// `nf_conn.ct_net`.
+        pub net: u32,
+        /// `nf_conn.status`.
+        pub status: u32,
+        /// `nf_conn.proto.tcp.state`.
+        pub tcp_state: u32,
+        /// `nf_conntrack_tuple`.
+        pub tuple_src: u32,
+        /// As above.
+        pub tuple_sport: u32,
+        /// As above.
+        pub tuple_l3num: u32,
+        /// As above.
+        pub tuple_dst: u32,
+        /// As above.
+        pub tuple_dport: u32,
+        /// As above.
+        pub tuple_protocol: u32,
+        /// 1: the others are known.
+        pub known: u32,
+    }
+}
+
+shared! {
     /// A packet was dropped.
     pub struct Dropped {
         /// Head.
@@ -259,6 +292,7 @@ const _: () = {
     assert!(size_of::<Reset>() == 72 && offset_of!(Reset, ends) == 24 && offset_of!(Reset, reason) == 64);
     assert!(size_of::<State>() == 72 && offset_of!(State, from) == 64);
     assert!(size_of::<Entry>() == 112 && offset_of!(Entry, reply) == 64 && offset_of!(Entry, status) == 104);
+    assert!(size_of::<ConntrackFields>() == 13 * 4);
     assert!(size_of::<Dropped>() == 72 && offset_of!(Dropped, reason) == 64);
     assert!(size_of::<Endpoint>() == 20 && offset_of!(Endpoint, port) == 16);
     assert!(size_of::<Flow>() == 48 && offset_of!(Flow, ifindex) == 40 && offset_of!(Flow, direction) == 44);

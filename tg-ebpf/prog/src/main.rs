@@ -9,6 +9,8 @@
 #![feature(core_intrinsics)]
 #![allow(internal_features)]
 
+mod call;
+mod conntrack;
 mod fields;
 mod filter;
 mod ipvs;

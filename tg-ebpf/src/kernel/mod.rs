@@ -4,6 +4,7 @@
 //! Order of calls: [`Observer::start`], then [`Observer::wait`] and [`Observer::poll`] in turns and
 //! [`Observer::tick`] about once a second, at the end [`Observer::stop`]. Each gives lines for the journal.
 
+mod directors;
 mod enter;
 mod error;
 mod fields;
@@ -13,6 +14,7 @@ mod host;
 mod losses;
 mod maps;
 mod module_fields;
+mod modules;
 mod namespaces;
 mod observer;
 mod probes;

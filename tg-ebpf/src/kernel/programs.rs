@@ -27,7 +27,7 @@ struct Tracepoint {
     cost: &'static str,
 }
 
-const TRACEPOINTS: [Tracepoint; 5] = [
+const TRACEPOINTS: [Tracepoint; 4] = [
     Tracepoint {
         name: name::SEND_RESET,
         function: "send_reset",
@@ -48,14 +48,6 @@ const TRACEPOINTS: [Tracepoint; 5] = [
         tracepoint: "inet_sock_set_state",
         reads: &[Group::Namespace, Group::Socket],
         cost: "user time-outs and orderly closes are not seen",
-    },
-    Tracepoint {
-        name: name::BINDING,
-        function: "binding",
-        tracepoint: "net_dev_queue",
-        reads: &[Group::Namespace, Group::Packet, Group::Entry],
-        cost: "pods behind a service are watched only once netlink tells of them: early events of the first \
-               connection to each may be missed",
     },
     Tracepoint {
         name: name::DROP,
@@ -91,14 +83,12 @@ pub struct Programs {
 
 impl Programs {
     /// Loads the object and attaches what this kernel lets.
-    pub fn attach(fields: &Fields, interfaces: &[Interface]) -> Result<Programs, ObserveError> {
+    pub fn attach(fields: &Fields, btf: &Btf, interfaces: &[Interface]) -> Result<Programs, ObserveError> {
         if OBJECT.is_empty() {
             return Err(ObserveError::Architecture(std::env::consts::ARCH));
         }
-        let btf =
-            Btf::from_sys_fs().map_err(|e| ObserveError::Btf { path: super::fields::VMLINUX, error: e.to_string() })?;
         let mut loader = EbpfLoader::new();
-        loader.btf(Some(&btf));
+        loader.btf(Some(btf));
         for (constant, value) in &fields.constants {
             loader.override_global(constant, value, true);
         }
@@ -107,7 +97,7 @@ impl Programs {
         for tracepoint in &TRACEPOINTS {
             let attached = match fields.missing(tracepoint.reads) {
                 Some(why) => Err(why),
-                None => programs.trace(tracepoint, &btf),
+                None => programs.trace(tracepoint, btf),
             };
             programs.status.push(status(tracepoint, attached));
         }
@@ -183,6 +173,11 @@ impl Programs {
             program.attach_with_options(&interface.name, way, TcAttachOptions::TcxOrder(LinkOrder::default()))
         })
     }
+}
+
+/// The kernel's types, as aya has them.
+pub fn kernel_btf() -> Result<Btf, ObserveError> {
+    Btf::from_sys_fs().map_err(|e| ObserveError::Btf { path: super::fields::VMLINUX, error: e.to_string() })
 }
 
 /// Attaches in the interface's namespace.

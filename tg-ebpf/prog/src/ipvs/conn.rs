@@ -1,14 +1,14 @@
 //! Connections of IPVS, made and expired. Changes when what is recorded of them does.
 
-use super::decision::{at_entry, at_return};
 use super::{address, fields, namespace, port};
+use crate::call::{at_entry, at_return};
 use crate::{filter, read, record};
 use aya_ebpf::macros::{kprobe, kretprobe, map};
 use aya_ebpf::maps::HashMap;
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 use tg_ebpf_common::{Connection, kind, program};
 
-/// Connections whose timer runs, by where the function's return address is (as in `decision`).
+/// Connections whose timer runs, by its call.
 #[map]
 static EXPIRING: HashMap<u64, u64> = HashMap::with_max_entries(512, 0);
 

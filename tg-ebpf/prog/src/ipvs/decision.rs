@@ -1,8 +1,8 @@
 //! What a scheduler of IPVS chose, and from what. Changes when what is recorded of that does.
 
 use super::{address, destination, fields, join, namespace, port, scheduler, service};
+use crate::call::{at_entry, at_return};
 use crate::{filter, read, record};
-use aya_ebpf::bindings::pt_regs;
 use aya_ebpf::macros::{kprobe, kretprobe, map};
 use aya_ebpf::maps::{HashMap, PerCpuArray};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
@@ -19,8 +19,7 @@ struct Choice {
 /// Too large for the stack. The kernel runs no two programs at kprobes on one processor at once.
 #[map]
 static CHOICE: PerCpuArray<Choice> = PerCpuArray::with_max_entries(1, 0);
-/// Choices that are being made, by where the function's return address is: that place is the call's own until
-/// it returns, whatever interrupts it.
+/// Choices that are being made, by their call.
 #[map]
 static CHOOSING: HashMap<u64, Choice> = HashMap::with_max_entries(512, 0);
 
@@ -37,20 +36,6 @@ pub fn choosing(ctx: ProbeContext) -> u32 {
 pub fn chosen(ctx: RetProbeContext) -> u32 {
     let _ = tell(at_return(ctx.regs), ctx.ret::<read::Kernel>());
     0
-}
-
-/// Where the return address is, at a function's begin.
-#[inline(always)]
-pub fn at_entry(regs: *const pt_regs) -> u64 {
-    // SAFETY: the context is valid while the program runs.
-    unsafe { (*regs).rsp }
-}
-
-/// The same once it was taken from there.
-#[inline(always)]
-pub fn at_return(regs: *const pt_regs) -> u64 {
-    // SAFETY: as above.
-    unsafe { (*regs).rsp - 8 }
 }
 
 #[inline(always)]
