@@ -14,6 +14,7 @@ mod filter;
 mod read;
 mod record;
 mod segments;
+mod sieve;
 mod tcp;
 mod track;
 

@@ -5,7 +5,7 @@ use crate::{fields as f, filter, read, record};
 use aya_ebpf::macros::{btf_tracepoint, map};
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::BtfTracePointContext;
-use tg_ebpf_common::{BACKEND, Endpoint, Ends, Entry, kind, program};
+use tg_ebpf_common::{Ends, Entry, kind, program};
 
 /// `include/linux/skbuff.h`: the low bits of `_nfct` are the packet's state.
 const NFCT_POINTER: u64 = !7;
@@ -24,17 +24,34 @@ pub fn binding(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// What [`bound`] reads of a packet.
+struct Packet {
+    nfct: u64,
+    head: read::Kernel,
+    transport_header: u16,
+}
+
 /// As [`binding`], but it only joins the filter: a filter on an interface sees the packet before that.
 #[inline(always)]
 pub fn join(skb: read::Kernel) {
     if f::HAS_ENTRY.load() != 0 {
-        let _ = bound(skb, 1);
+        let packet = || {
+            let nfct = read::at(skb, f::SKB_NFCT.load())?;
+            let head = read::pointer(skb, f::SKB_HEAD.load())?;
+            Some(Packet { nfct, head, transport_header: read::at(skb, f::SKB_TRANSPORT_HEADER.load())? })
+        };
+        let _ = packet().and_then(|packet| bound(&packet, 1));
     }
 }
 
 #[inline(always)]
 fn bind(skb: read::Kernel) -> Option<()> {
-    let (entry, ct) = bound(skb, 0)?;
+    let packet = Packet {
+        nfct: read::field(skb, f::SKB_NFCT.load()),
+        head: read::field(skb, f::SKB_HEAD.load()),
+        transport_header: read::field(skb, f::SKB_TRANSPORT_HEADER.load()),
+    };
+    let (entry, ct) = bound(&packet, 0)?;
     entry.head = record::head(kind::CONNTRACK_SEEN);
     read::namespace(&mut entry.head, read::pointer(ct, f::CT_NET.load())?);
     entry.status = read::at(ct, f::CT_STATUS.load())?;
@@ -47,18 +64,17 @@ fn bind(skb: read::Kernel) -> Option<()> {
 /// The tuples of a watched service's connection whose SYN this packet is, and its conntrack entry. The backend
 /// joins the filter.
 #[inline(always)]
-fn bound(skb: read::Kernel, scratch: u32) -> Option<(&'static mut Entry, read::Kernel)> {
-    let ct = (read::at::<u64>(skb, f::SKB_NFCT.load())? & NFCT_POINTER) as read::Kernel;
+fn bound(packet: &Packet, scratch: u32) -> Option<(&'static mut Entry, read::Kernel)> {
+    let ct = (packet.nfct & NFCT_POINTER) as read::Kernel;
     if ct.is_null() {
+        return None;
+    }
+    let flags: u8 = read::at(packet.head.wrapping_add(packet.transport_header as usize), 13)?;
+    if flags & (SYN | ACK) != SYN {
         return None;
     }
     let first = ct.wrapping_add(f::CT_ORIGINAL.load() as usize);
     if read::at::<u8>(first, f::TUPLE_PROTOCOL.load())? != read::TCP {
-        return None;
-    }
-    let transport = read::at::<u16>(skb, f::SKB_TRANSPORT_HEADER.load())?;
-    let flags: u8 = read::at(read::pointer(skb, f::SKB_HEAD.load())?.wrapping_add(transport as usize), 13)?;
-    if flags & (SYN | ACK) != SYN {
         return None;
     }
     let entry = SCRATCH.get_ptr_mut(scratch)?;
@@ -70,12 +86,7 @@ fn bound(skb: read::Kernel, scratch: u32) -> Option<(&'static mut Entry, read::K
         return None;
     }
     tuple(ct.wrapping_add(f::CT_REPLY.load() as usize), &mut entry.reply)?;
-    let backend = Endpoint { address: entry.reply.src, port: entry.reply.src_port, pad: 0 };
-    if filter::endpoint(backend.address, backend.port).is_none()
-        && filter::WATCHED.insert(&backend, &BACKEND, 0).is_err()
-    {
-        record::count(program::BINDING, |s| s.table_full += 1);
-    }
+    filter::join(program::BINDING, entry.reply.src, entry.reply.src_port);
     Some((entry, ct))
 }
 
