@@ -98,6 +98,40 @@ pub const ASKED_FOR: u32 = 1;
 /// Value in the map `WATCHED`: behind an address that was asked for.
 pub const BACKEND: u32 = 2;
 
+/// The map `SIEVE`, which tells what is surely not in `WATCHED`: looking there costs a tenth.
+pub mod sieve {
+    /// Entries, a power of two: each is 1 where something of that [`slot`] is watched.
+    pub const SLOTS: u32 = 1 << 14;
+    /// The entry after them: 1 where an address is watched on every port.
+    pub const EVERY_PORT: u32 = SLOTS;
+
+    /// An IPv4 address, mapped into IPv6.
+    #[inline(always)]
+    pub const fn mixed4(address: u32) -> u32 {
+        mixed6([0, 0, u32::from_ne_bytes([0, 0, 0xff, 0xff]), address])
+    }
+
+    /// An address, in words as memory has them.
+    #[inline(always)]
+    pub const fn mixed6([a, b, c, d]: [u32; 4]) -> u32 {
+        a ^ b ^ c ^ d
+    }
+
+    /// The entry of an address and a port.
+    #[inline(always)]
+    pub const fn entry([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]: [u8; 16], port: u16) -> u32 {
+        let first = [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])];
+        let last = [u32::from_ne_bytes([i, j, k, l]), u32::from_ne_bytes([m, n, o, p])];
+        slot(mixed6([first[0], first[1], last[0], last[1]]), port)
+    }
+
+    /// As [`entry`], of a mixed address. Not a good hash, but a cheap one: a wrong guess only costs time.
+    #[inline(always)]
+    pub const fn slot(mixed: u32, port: u16) -> u32 {
+        (mixed.wrapping_mul(0x9e37_79b1) ^ (port as u32).wrapping_mul(0x85eb_ca77)) >> (32 - SLOTS.ilog2())
+    }
+}
+
 /// `Flow::direction`: into the interface's namespace.
 pub const INTO: u8 = 0;
 /// `Flow::direction`: out of it.

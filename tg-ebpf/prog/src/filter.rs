@@ -1,12 +1,13 @@
 //! What is watched: maps that user space changes while the programs run. Changes when what is filtered by does.
 
+use crate::{record, sieve};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap};
-use tg_ebpf_common::{Endpoint, Ends};
+use tg_ebpf_common::{BACKEND, Endpoint, Ends};
 
 /// Address and port, or address and port 0, to [`tg_ebpf_common::ASKED_FOR`] or [`tg_ebpf_common::BACKEND`].
 #[map]
-pub static WATCHED: HashMap<Endpoint, u32> = HashMap::with_max_entries(16384, 0);
+static WATCHED: HashMap<Endpoint, u32> = HashMap::with_max_entries(16384, 0);
 /// Inodes of the namespaces asked for.
 #[map]
 static NAMESPACES: HashMap<u32, u32> = HashMap::with_max_entries(1024, 0);
@@ -25,6 +26,18 @@ pub fn endpoint(address: [u8; 16], port: u16) -> Option<u32> {
     key.port = 0;
     // SAFETY: as above.
     unsafe { WATCHED.get(&key) }.copied()
+}
+
+/// What is behind something that is watched is watched, too.
+#[inline(always)]
+pub fn join(program: u32, address: [u8; 16], port: u16) {
+    if endpoint(address, port).is_some() {
+        return;
+    }
+    match WATCHED.insert(&Endpoint { address, port, pad: 0 }, &BACKEND, 0) {
+        Ok(()) => sieve::add(address, port),
+        Err(_) => record::count(program, |s| s.table_full += 1),
+    }
 }
 
 /// One of two ends is watched.

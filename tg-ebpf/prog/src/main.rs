@@ -17,6 +17,7 @@ mod ipvs;
 mod read;
 mod record;
 mod segments;
+mod sieve;
 mod tcp;
 mod track;
 

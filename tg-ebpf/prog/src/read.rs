@@ -7,7 +7,7 @@ use tg_ebpf_common::{Ends, Head};
 /// `include/linux/socket.h`.
 pub const AF_INET: u16 = 2;
 /// `include/linux/socket.h`.
-const AF_INET6: u16 = 10;
+pub const AF_INET6: u16 = 10;
 /// Inodes of namespaces begin here: those of the first namespaces (`include/uapi/linux/nsfs.h`) lie just below
 /// the others' (PROC_DYNAMIC_FIRST, `fs/proc/generic.c`).
 const FIRST_INODE: u32 = 0xEFFF_FFF0;
@@ -26,6 +26,15 @@ pub fn at<T: Copy>(base: Kernel, offset: u32) -> Option<T> {
     // SAFETY: the helper checks the address, and fails rather than faults. `T` is an integer, an array of
     // bytes or a pointer that is only used by this function: any bits are a value of it.
     unsafe { bpf_probe_read_kernel(base.wrapping_add(offset as usize).cast::<T>()) }.ok()
+}
+
+/// Reads a field of what a BTF tracepoint was given, not null: the verifier knows its type and lets it be read as
+/// it is, at a tenth of what [`at`] costs. What the type does not name is not to be read so.
+#[inline(always)]
+pub fn field<T: Copy>(of: Kernel, offset: u32) -> T {
+    // SAFETY: the verifier has checked that the struct has the field, and the kernel makes zeros of a fault. `T` is
+    // an integer, or a pointer that only the functions here use: any bits are a value of it.
+    unsafe { core::ptr::read_volatile(of.wrapping_add(offset as usize).cast::<T>()) }
 }
 
 /// As [`at`], of a pointer that may be null.

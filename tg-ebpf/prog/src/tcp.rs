@@ -1,6 +1,6 @@
 //! Resets, states and drops, by BTF tracepoints. Changes when one of these programs does.
 
-use crate::{fields, filter, read, record};
+use crate::{fields, filter, read, record, sieve};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use tg_ebpf_common::{Dropped, HAD_SOCKET, HAS_REASON, Reset, State, kind, program};
@@ -63,7 +63,7 @@ pub fn set_state(ctx: BtfTracePointContext) -> i32 {
     let sk: read::Kernel = ctx.arg(0);
     let (from, to): (i32, i32) = (ctx.arg(1), ctx.arg(2));
     // Other protocols use the states, too.
-    if read::at::<u16>(sk, fields::SOCK_PROTOCOL.load()) != Some(read::TCP as u16) {
+    if read::field::<u16>(sk, fields::SOCK_PROTOCOL.load()) != read::TCP as u16 || !sieve::socket(sk) {
         return 0;
     }
     let mut head = record::head(kind::STATE);
@@ -82,6 +82,9 @@ pub fn set_state(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "kfree_skb")]
 pub fn drop(ctx: BtfTracePointContext) -> i32 {
     let skb: read::Kernel = ctx.arg(0);
+    if !sieve::packet(skb) {
+        return 0;
+    }
     let Some(ends) = read::packet(skb) else { return 0 };
     if !filter::ends(&ends) {
         return 0;

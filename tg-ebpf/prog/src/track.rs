@@ -6,7 +6,7 @@ use crate::{fields as f, filter, read, record};
 use aya_ebpf::macros::{btf_tracepoint, map};
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::BtfTracePointContext;
-use tg_ebpf_common::{BACKEND, Endpoint, Entry, kind, program};
+use tg_ebpf_common::{Entry, kind, program};
 
 /// Too large for the stack: one for each caller of [`bound`]. Its padding is never written.
 #[map]
@@ -23,15 +23,31 @@ pub fn binding(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// What [`bound`] reads of a packet.
+struct Packet {
+    skb: read::Kernel,
+    head: read::Kernel,
+    transport_header: u16,
+}
+
 /// As [`binding`], but it only joins the filter: a filter on an interface sees the packet before that.
 #[inline(always)]
 pub fn join(skb: read::Kernel) {
-    let _ = bound(skb, 1);
+    let packet = || {
+        let head = read::pointer(skb, f::SKB_HEAD.load())?;
+        Some(Packet { skb, head, transport_header: read::at(skb, f::SKB_TRANSPORT_HEADER.load())? })
+    };
+    let _ = packet().and_then(|packet| bound(&packet, 1));
 }
 
 #[inline(always)]
 fn bind(skb: read::Kernel) -> Option<()> {
-    let (entry, ct) = bound(skb, 0)?;
+    let packet = Packet {
+        skb,
+        head: read::field(skb, f::SKB_HEAD.load()),
+        transport_header: read::field(skb, f::SKB_TRANSPORT_HEADER.load()),
+    };
+    let (entry, ct) = bound(&packet, 0)?;
     conntrack::rest(fields()?, kind::CONNTRACK_SEEN, ct, entry)?;
     // Not by namespace: the balancer is in another than the pods that were asked for.
     record::emit(program::BINDING, entry);
@@ -41,16 +57,15 @@ fn bind(skb: read::Kernel) -> Option<()> {
 /// The tuples of a watched service's connection whose SYN this packet is, and its conntrack entry. The backend
 /// joins the filter.
 #[inline(always)]
-fn bound(skb: read::Kernel, scratch: u32) -> Option<(&'static mut Entry, read::Kernel)> {
+fn bound(packet: &Packet, scratch: u32) -> Option<(&'static mut Entry, read::Kernel)> {
     let known = fields()?;
-    let ct = entry_of(known, skb)?;
-    let first = ct.wrapping_add(known.original as usize);
-    if read::at::<u8>(first, known.tuple_protocol)? != read::TCP {
+    let flags: u8 = read::at(packet.head.wrapping_add(packet.transport_header as usize), 13)?;
+    if flags & (SYN | ACK) != SYN {
         return None;
     }
-    let transport = read::at::<u16>(skb, f::SKB_TRANSPORT_HEADER.load())?;
-    let flags: u8 = read::at(read::pointer(skb, f::SKB_HEAD.load())?.wrapping_add(transport as usize), 13)?;
-    if flags & (SYN | ACK) != SYN {
+    let ct = entry_of(known, packet.skb)?;
+    let first = ct.wrapping_add(known.original as usize);
+    if read::at::<u8>(first, known.tuple_protocol)? != read::TCP {
         return None;
     }
     let entry = SCRATCH.get_ptr_mut(scratch)?;
@@ -62,11 +77,6 @@ fn bound(skb: read::Kernel, scratch: u32) -> Option<(&'static mut Entry, read::K
         return None;
     }
     conntrack::tuple(known, ct.wrapping_add(known.reply as usize), &mut entry.reply)?;
-    let backend = Endpoint { address: entry.reply.src, port: entry.reply.src_port, pad: 0 };
-    if filter::endpoint(backend.address, backend.port).is_none()
-        && filter::WATCHED.insert(&backend, &BACKEND, 0).is_err()
-    {
-        record::count(program::BINDING, |s| s.table_full += 1);
-    }
+    filter::join(program::BINDING, entry.reply.src, entry.reply.src_port);
     Some((entry, ct))
 }

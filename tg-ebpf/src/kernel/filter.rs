@@ -5,10 +5,10 @@ use super::maps;
 use crate::decode::endpoint;
 use crate::nat::Vips;
 use aya::Ebpf;
-use aya::maps::{Array, HashMap as KernelMap, MapData};
+use aya::maps::{Array, HashMap as KernelMap, MapData, MapError};
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use tg_ebpf_common::{ASKED_FOR, BACKEND};
+use tg_ebpf_common::{ASKED_FOR, BACKEND, sieve};
 use tg_model::node_event::{Conntrack, NodeEvent, Watched};
 use zerocopy::IntoBytes;
 
@@ -16,6 +16,7 @@ use zerocopy::IntoBytes;
 pub struct Filter {
     pub vips: Vips,
     watched: KernelMap<MapData, [u8; 20], u32>,
+    sieve: Array<MapData, u32>,
     namespaces: KernelMap<MapData, u32, u32>,
     asked: Array<MapData, u32>,
     /// Backends, with their service.
@@ -30,6 +31,7 @@ impl Filter {
     pub fn new(bpf: &mut Ebpf, vips: Vips) -> Result<Filter, ObserveError> {
         let mut filter = Filter {
             watched: maps::take(bpf, "WATCHED")?,
+            sieve: maps::take(bpf, "SIEVE")?,
             namespaces: maps::take(bpf, "NAMESPACES")?,
             asked: maps::take(bpf, "NAMESPACES_ASKED")?,
             vips,
@@ -38,8 +40,7 @@ impl Filter {
             refused: 0,
         };
         for vip in filter.vips.clone().iter() {
-            let inserted = filter.watched.insert(key(vip), ASKED_FOR, 0);
-            inserted.map_err(|e| ObserveError::Map { name: "WATCHED", error: e.to_string() })?;
+            filter.watch(vip, ASKED_FOR).map_err(|e| ObserveError::Map { name: "WATCHED", error: e.to_string() })?;
         }
         Ok(filter)
     }
@@ -66,12 +67,21 @@ impl Filter {
         if backend == of || self.backends.contains_key(&backend) {
             return None;
         }
-        if self.watched.insert(key(backend), BACKEND, 0).is_err() {
+        if self.watch(backend, BACKEND).is_err() {
             self.refused += 1;
             return None;
         }
         self.backends.insert(backend, service);
         Some(Watched { at_ns, address: backend, backend_of: Some(service) })
+    }
+
+    fn watch(&mut self, address: SocketAddr, value: u32) -> Result<(), MapError> {
+        let watched = endpoint(address);
+        self.watched.insert(key(address), value, 0)?;
+        if watched.port == 0 {
+            self.sieve.set(sieve::EVERY_PORT, 1, 0)?;
+        }
+        self.sieve.set(sieve::entry(watched.address, watched.port), 1, 0)
     }
 
     /// The service that an address is of: its own, or that of which it is a backend.
@@ -97,4 +107,28 @@ fn key(address: SocketAddr) -> [u8; 20] {
     let mut key = [0; 20];
     key.copy_from_slice(endpoint(address).as_bytes());
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+    proptest! {
+        /// The programs compute it from the words of a socket or a header, this side from an endpoint.
+        #[test]
+        fn both_sides_find_the_same_entry_of_the_sieve(v4: [u8; 4], v6: [u8; 16], port: u16) {
+            let entry = |ip: IpAddr| {
+                let watched = endpoint(SocketAddr::new(ip, port));
+                sieve::entry(watched.address, watched.port)
+            };
+            let word = |at: usize| u32::from_ne_bytes([v6[at], v6[at + 1], v6[at + 2], v6[at + 3]]);
+            let mixed4 = sieve::mixed4(u32::from_ne_bytes(v4));
+            prop_assert_eq!(entry(Ipv4Addr::from(v4).into()), sieve::slot(mixed4, port));
+            let mixed6 = sieve::mixed6([word(0), word(4), word(8), word(12)]);
+            prop_assert_eq!(entry(Ipv6Addr::from(v6).into()), sieve::slot(mixed6, port));
+            prop_assert!(sieve::slot(mixed6, port) < sieve::SLOTS);
+        }
+    }
 }

@@ -9,9 +9,12 @@
 //! floor reconnect ADDR CONNS SECONDS [MIN_US [MAX_US]]
 //!                                               connections kept up, nothing sent
 //! floor serve epoll|uring ADDR                  an echo server, until its stdin ends
+//! floor churn close|refused PORT seconds S|count N [PER_SECOND]
+//!                                               connections made and ended at once, in a namespace of its own
 //! ```
 #![allow(unsafe_code)]
 
+mod churn;
 mod closed;
 mod connect;
 mod paced;
@@ -27,7 +30,8 @@ use std::time::Duration;
 const USAGE: &str = "usage: floor paced epoll|uring ADDR CONNS PPS SIZE SECONDS [spin US] [batch US] [fifo]
        floor closed epoll|uring ADDR CONNS SIZE SECONDS [THREADS]
        floor reconnect ADDR CONNS SECONDS [MIN_US [MAX_US]]
-       floor serve epoll|uring ADDR";
+       floor serve epoll|uring ADDR
+       floor churn close|refused PORT seconds S|count N [PER_SECOND]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -84,6 +88,20 @@ fn run(words: &[&str]) -> Result<String, Box<dyn Error>> {
             Ok(format!("{{\"reconnects\":{},\"refused\":{}}}", kept.reconnects, kept.refused))
         }
         ["serve", engine, address] => Ok(serve::run(self::engine(engine)?, address.parse()?)?.to_string()),
+        ["churn", kind, port, unit, until, rest @ ..] => {
+            let kind = match *kind {
+                "close" => churn::Kind::Close,
+                "refused" => churn::Kind::Refused,
+                _ => return Err(USAGE.into()),
+            };
+            let until = match *unit {
+                "seconds" => churn::Until::Time(Duration::try_from_secs_f64(until.parse()?)?),
+                "count" => churn::Until::Count(until.parse()?),
+                _ => return Err(USAGE.into()),
+            };
+            let rate = rest.first().map(|r| r.parse()).transpose()?;
+            Ok(churn::run(kind, port.parse()?, until, rate)?.to_string())
+        }
         _ => Err(USAGE.into()),
     }
 }

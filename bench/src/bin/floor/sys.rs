@@ -49,6 +49,24 @@ pub fn use_ports_in_turn(socket: &impl AsRawFd) {
     }
 }
 
+/// From here on this thread has a network namespace of its own, with nothing but a loopback.
+///
+/// # Errors
+/// EPERM without the privilege.
+pub fn enter_own_network() -> io::Result<()> {
+    // SAFETY: the call takes a number only.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNET) })?;
+    let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0))?;
+    // SAFETY: `ifreq` is numbers and unions of numbers: zeros are a value of it.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(*b"lo") {
+        *to = from.cast_signed();
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: `request` is valid for the call to read.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &request) }).map(drop)
+}
+
 /// CPU time of this process so far, ns.
 pub fn cpu_ns() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

@@ -1,6 +1,6 @@
 //! What a scheduler of IPVS chose, and from what. Changes when what is recorded of that does.
 
-use super::{address, destination, fields, join, namespace, port, scheduler, service};
+use super::{address, destination, fields, namespace, port, scheduler, service};
 use crate::call::{at_entry, at_return};
 use crate::{filter, read, record};
 use aya_ebpf::macros::{kprobe, kretprobe, map};
@@ -106,7 +106,7 @@ fn tell(call: u64, dest: read::Kernel) -> Option<()> {
         let decision = &mut choice.decision;
         (decision.chosen, decision.chosen_port) = (to, port(dest, f.dest_port)?);
         decision.head.flags |= HAS_CHOSEN;
-        join(program::IPVS_DECISION, to, decision.chosen_port);
+        filter::join(program::IPVS_DECISION, to, decision.chosen_port);
     }
     let count = (choice.decision.count as usize).min(CANDIDATES_MAX);
     let size = size_of::<Decision>() + count * size_of::<Destination>();

@@ -1,6 +1,6 @@
 //! Destinations of IPVS, added, edited, deleted. Changes when what is recorded of that does.
 
-use super::{destination, fields, join, namespace, port, scheduler, service};
+use super::{destination, fields, namespace, port, scheduler, service};
 use crate::{filter, read, record};
 use aya_ebpf::macros::kprobe;
 use aya_ebpf::programs::ProbeContext;
@@ -63,7 +63,7 @@ fn tell(
     destination(f, dest, &mut its)?;
     if of.fwmark == 0 {
         filter::endpoint(of.address, of.port)?;
-        join(program::IPVS_DEST, its.address, its.port);
+        filter::join(program::IPVS_DEST, its.address, its.port);
     } else {
         filter::endpoint(its.address, its.port)?;
     }

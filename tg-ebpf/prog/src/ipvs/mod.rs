@@ -4,11 +4,11 @@ mod conn;
 mod decision;
 mod dest;
 
-use crate::{filter, read, record};
+use crate::read;
 use aya_ebpf::helpers::generated;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
-use tg_ebpf_common::{BACKEND, Destination, Endpoint, Head, IpvsFields, SCHEDULER_NAME, Service};
+use tg_ebpf_common::{Destination, Head, IpvsFields, SCHEDULER_NAME, Service};
 
 /// Entry 0: filled in before a program is attached.
 #[map]
@@ -79,15 +79,5 @@ fn destination(f: &IpvsFields, dest: read::Kernel, to: &mut Destination) -> Opti
 fn namespace(f: &IpvsFields, head: &mut Head, ipvs: read::Kernel) {
     if let Some(net) = read::pointer(ipvs, f.ipvs_net) {
         read::namespace(head, net);
-    }
-}
-
-/// A destination of a watched service joins the filter.
-#[inline(always)]
-fn join(program: u32, address: [u8; 16], port: u16) {
-    if filter::endpoint(address, port).is_none()
-        && filter::WATCHED.insert(&Endpoint { address, port, pad: 0 }, &BACKEND, 0).is_err()
-    {
-        record::count(program, |s| s.table_full += 1);
     }
 }
