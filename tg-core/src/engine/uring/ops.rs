@@ -152,16 +152,17 @@ impl UringEngine {
         self.announce(token, Event::Closed { info });
     }
 
+    /// What the kernel knows of a stream, once it has what was submitted.
     fn tcp_info(&mut self, index: u32) -> Option<TcpInfo> {
+        if self.is_queued(index) {
+            // A message leaves before the end does; anything else can be cancelled once it is under way.
+            self.flush();
+        }
         let socket = self.sockets.at(index);
         socket.descriptor.as_ref().filter(|_| !socket.datagram).and_then(tcp_info::read)
     }
 
     fn close_socket(&mut self, index: u32, how: Closing) {
-        if self.is_queued(index) {
-            // A message leaves before the end does; anything else can be cancelled once it is under way.
-            self.flush();
-        }
         let socket = self.sockets.at(index);
         let connected = socket.phase == Phase::Open;
         let stream = !socket.datagram;

@@ -3,7 +3,8 @@
 //!
 //! When the kernel takes a message shows only by the clock before and after the call that hands it over. One
 //! that also waits, which saves a call a packet, does not show it: of those every 16th is made as two, and
-//! the time that messages take in these is taken for the others.
+//! the time that messages take in these is taken for the others. As messages that are sent whole have no
+//! completion, such a wait is short: what was sent is to be told, whether or not its echo comes.
 
 use super::UringEngine;
 use super::key::Kind;
@@ -12,6 +13,9 @@ use crate::engine::first_byte_taken;
 use crate::sys::clock;
 use std::io;
 use tg_model::time::Nanos;
+
+/// How long a wait may keep back what it handed over itself: most echoes of a near server come before.
+const TOLD_WITHIN: Nanos = Nanos::from_millis(1);
 
 impl UringEngine {
     /// [`crate::engine::Engine::wait`].
@@ -31,8 +35,9 @@ impl UringEngine {
     fn sleep(&mut self, until: Nanos, asleep_until: Nanos) -> bool {
         let mut now = clock::monotonic();
         while self.ring.has_queued() || now < asleep_until {
-            let timeout = asleep_until.since(now);
-            let at_once = timeout == Nanos::ZERO || (!self.queued.is_empty() && self.handover.wants_measuring());
+            let hands_over = !self.queued.is_empty();
+            let timeout = asleep_until.since(now).min(if hands_over { TOLD_WITHIN } else { Nanos::MAX });
+            let at_once = timeout == Nanos::ZERO || (hands_over && self.handover.wants_measuring());
             now = self.enter(now, (!at_once).then_some(timeout));
             if self.has_completion() || self.broken.is_some() || now >= until {
                 return true;
