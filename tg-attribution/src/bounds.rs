@@ -3,16 +3,13 @@
 use crate::clock::Bound;
 use crate::input::Journal;
 use crate::moment::signed;
+use crate::nodes::{READER_LATE_NS, late_programs};
 use crate::run::{Run, canonical};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use tg_model::cluster_event::{ClusterEvent, ClusterLine, PodPhase};
-use tg_model::node_event::{
-    ConntrackPhase, IpvsConnPhase, NodeEvent, NodeLine, Numbered, Observed, ProxyConnPhase, TimeSource,
-};
+use tg_model::node_event::{ConntrackPhase, IpvsConnPhase, NodeEvent, NodeLine, Numbered, Observed, ProxyConnPhase};
 
-/// A reader stamps an event so much later than it was, at most, where it is not overloaded.
-const READER_LATE_NS: i64 = 50_000_000;
 /// An answer is no longer on the way than so.
 const ON_THE_WAY_NS: i64 = 10_000_000;
 /// A tuple that was used more often is no witness.
@@ -26,29 +23,20 @@ pub fn of_node(run: &Run, node: &Journal<Numbered>) -> Vec<Bound> {
         by_client.entry((conn.local, conn.remote)).or_default().push(at);
     }
     by_client.retain(|_, uses| uses.len() <= USES_MAX);
-    let late = late_programs(node);
+    let late = late_programs(&node.lines);
     let mut bounds = Vec::new();
     for (_, line) in &node.lines {
         let NodeLine::Event(seen) = &line.line else { continue };
         let Some((client, service)) = beginning(seen) else { continue };
-        let slack = if late.contains(&seen.program.as_str()) { READER_LATE_NS } else { 0 };
+        let slack = if late.contains(seen.program.as_str()) { READER_LATE_NS } else { 0 };
         let at = signed(seen.at_ns);
         for conn in by_client.get(&(canonical(client), canonical(service))).into_iter().flatten() {
             let conn = &run.conns[*conn];
-            let lowest = conn.attempt_ns.saturating_sub(at).saturating_sub(slack);
+            let lowest = conn.attempt_ns.saturating_sub(at).saturating_sub_unsigned(slack);
             bounds.push(Bound { lowest, highest: conn.established_ns.saturating_sub(at) });
         }
     }
     bounds
-}
-
-/// Programs whose events are stamped by who reads of them.
-fn late_programs(node: &Journal<Numbered>) -> Vec<&str> {
-    let statuses = node.lines.iter().filter_map(|(_, l)| match &l.line {
-        NodeLine::Program(p) if p.times == TimeSource::Reader => Some(p.program.as_str()),
-        _ => None,
-    });
-    statuses.collect()
 }
 
 /// The client's and the service's end of a connection that begins.

@@ -39,7 +39,11 @@ fn placed_at(case: &Case, decided: Option<&Decided>) -> Moment {
         Some(decided) => decided.source.at,
         None => {
             let took = case.conn.established_ns.abs_diff(case.conn.attempt_ns);
-            Moment { ns: case.conn.attempt_ns.saturating_add_unsigned(took / 2), error_ns: took.div_ceil(2) }
+            Moment {
+                ns: case.conn.attempt_ns.saturating_add_unsigned(took / 2),
+                error_ns: took.div_ceil(2),
+                late_ns: 0,
+            }
         }
     }
 }
