@@ -1,5 +1,6 @@
 //! Events that two journals tell of, as bounds on the offset of their clocks. Changes when other events are paired.
 
+use crate::case::ASKED_LATE_NS;
 use crate::clock::Bound;
 use crate::input::Journal;
 use crate::moment::signed;
@@ -51,8 +52,8 @@ fn beginning(seen: &Observed) -> Option<(SocketAddr, SocketAddr)> {
     }
 }
 
-/// Bounds on what is to be added to a cluster's times: no pod answered before it was made, none after it was known
-/// to be stopped. With the number of pods that they rest on.
+/// Bounds on what is to be added to a cluster's times: no pod answered before it was made, none was balanced to
+/// before it was ready, none answered after it was known to be stopped. With the number of pods that they rest on.
 pub fn of_cluster(run: &Run, cluster: &Journal<ClusterLine>) -> (Option<i64>, Option<i64>, u64) {
     // Of each name: its first and its last sign of life.
     let mut life: HashMap<&str, (i64, i64)> = HashMap::new();
@@ -73,8 +74,10 @@ pub fn of_cluster(run: &Run, cluster: &Journal<ClusterLine>) -> (Option<i64>, Op
         let at = signed(seen.at_ns);
         match change.phase {
             // What was there before the watch began says nothing of when it came.
-            PodPhase::Created if !seen.snapshot => {
-                let bound = first.saturating_sub(at);
+            PodPhase::Created | PodPhase::Ready if !seen.snapshot => {
+                // A balancer may have heard of it a little earlier.
+                let late = if change.phase == PodPhase::Ready { ASKED_LATE_NS } else { 0 };
+                let bound = first.saturating_sub(at).saturating_add(late);
                 highest = Some(highest.map_or(bound, |h| h.min(bound)));
                 pairs += 1;
             }

@@ -56,7 +56,8 @@ pub fn entry_lost(case: &Case) -> Option<Finding> {
         .draft(Cause::ConntrackEntryLost)
         .proof(told.source, words)
         .needs(reset, "the reset that followed was not seen")
-        .lacks_if(!surely, "clocks are too far apart to tell that this was before its end");
+        .lacks_if(!surely, "clocks are too far apart to tell that this was before its end")
+        .lacks_if(super::proxy::restarted(case).is_some(), "its node's proxy was started or stopped about then");
     if let Some(life) = case.life {
         draft = draft.proof(life.seen, format!("{} was well", case.pod_name()));
     }

@@ -58,9 +58,12 @@ pub fn by_third_party(case: &Case) -> Option<Finding> {
     if case.end.reason != EndReason::Reset || !case.pod_was_well() || case.pod_side_end().is_some() {
         return None;
     }
+    let restarted = super::proxy::restarted(case).is_some();
+    let other_cause = "what programs its node's balancer was started or stopped about then";
     if let Some((told, ProxyEnd::Proxy)) = case.proxy_end() {
         let words = "the proxy ended it, of itself";
-        return Some(case.draft(Cause::ResetByThirdParty).proof(told.source, words).finish());
+        let draft = case.draft(Cause::ResetByThirdParty).proof(told.source, words);
+        return Some(draft.lacks_if(restarted, other_cause).finish());
     }
     let sent_by_node = case.events().any(|(_, e)| matches!(e, NodeEvent::ResetSent(_)));
     let pod_watched = case.events().find_map(|(told, event)| match event {
@@ -81,6 +84,7 @@ pub fn by_third_party(case: &Case) -> Option<Finding> {
         .draft(Cause::ResetByThirdParty)
         .proof(received, words)
         .needs(pod_watched, "no node's journal shows that its pod sent none")
+        .lacks_if(restarted, other_cause)
         .lacks_if(sent_by_node, "a node sent a reset: why is not told");
     Some(draft.finish())
 }

@@ -1,0 +1,1 @@
+//! Whatever is done to the journals.
