@@ -4,7 +4,7 @@ use crate::case::ASKED_LATE_NS;
 use crate::clock::Bound;
 use crate::input::Journal;
 use crate::moment::signed;
-use crate::nodes::{READER_LATE_NS, late_programs};
+use crate::nodes::{READER_LATE_NS, in_order, late_programs};
 use crate::run::{Run, canonical};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -26,15 +26,16 @@ pub fn of_node(run: &Run, node: &Journal<Numbered>) -> Vec<Bound> {
     by_client.retain(|_, uses| uses.len() <= USES_MAX);
     let late = late_programs(&node.lines);
     let mut bounds = Vec::new();
-    for (_, line) in &node.lines {
+    for (_, line) in in_order(&node.lines) {
         let NodeLine::Event(seen) = &line.line else { continue };
         let Some((client, service)) = beginning(seen) else { continue };
         let slack = if late.contains(seen.program.as_str()) { READER_LATE_NS } else { 0 };
         let at = signed(seen.at_ns);
         for conn in by_client.get(&(canonical(client), canonical(service))).into_iter().flatten() {
             let conn = &run.conns[*conn];
-            let lowest = conn.attempt_ns.saturating_sub(at).saturating_sub_unsigned(slack);
-            bounds.push(Bound { lowest, highest: conn.established_ns.saturating_sub(at) });
+            // What is stamped late was earlier: then the offset is higher by as much.
+            let highest = conn.established_ns.saturating_sub(at).saturating_add_unsigned(slack);
+            bounds.push(Bound { lowest: conn.attempt_ns.saturating_sub(at), highest });
         }
     }
     bounds

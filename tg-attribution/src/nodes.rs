@@ -51,6 +51,14 @@ impl<'a> Told<'a> {
 /// A reader stamps an event so much later than it was, at most, where it is not overloaded.
 pub const READER_LATE_NS: u64 = 20_000_000;
 
+/// The lines by their own numbers: one that was written twice is one, and their order in the file says nothing.
+pub fn in_order(lines: &[(u64, Numbered)]) -> Vec<&(u64, Numbered)> {
+    let mut lines: Vec<&(u64, Numbered)> = lines.iter().collect();
+    lines.sort_by_key(|(number, l)| (l.seq, *number));
+    lines.dedup_by_key(|(_, l)| l.seq);
+    lines
+}
+
 /// Programs whose events are stamped by who reads of them.
 pub fn late_programs(lines: &[(u64, Numbered)]) -> HashSet<&str> {
     let statuses = lines.iter().filter_map(|(_, l)| match &l.line {
@@ -80,10 +88,7 @@ impl<'a> Nodes<'a> {
     }
 
     fn take(&mut self, input: usize, nth: usize, journal: &'a Journal<Numbered>, sources: &Sources) {
-        let mut lines: Vec<&(u64, Numbered)> = journal.lines.iter().collect();
-        // A line that was written twice is one; their order in the file says nothing.
-        lines.sort_by_key(|(_, l)| l.seq);
-        lines.dedup_by_key(|(_, l)| l.seq);
+        let lines = in_order(&journal.lines);
         let late = late_programs(&journal.lines);
         let mut namespaces = Vec::new();
         for (number, line) in &lines {

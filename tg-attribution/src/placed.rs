@@ -113,7 +113,7 @@ fn to_doomed(case: &Case, decided: Option<&Decided>) -> Option<Finding> {
     let upgrade = case.world.cluster.rollouts.dooming(life, at.ns);
     let draft = match upgrade {
         Some((source, rollout)) => draft.proof(source, format!("the upgrade to {} had begun", rollout.replica_set)),
-        None => draft,
+        None => draft.lacks("the beginning of an upgrade was not told"),
     };
     let asked = life.terminating.map(|s| (s, format!("{} was asked to end, later", life.pod.name)));
     let draft =

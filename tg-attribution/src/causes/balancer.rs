@@ -3,10 +3,11 @@
 
 use crate::case::Case;
 use crate::draft::Draft;
-use crate::nodes::Told;
+use crate::nodes::{Told, What};
 use crate::source::Source;
 use crate::words::after;
-use tg_model::node_event::{IpvsConnPhase, IpvsDest, IpvsDestChange, NodeEvent};
+use std::net::SocketAddr;
+use tg_model::node_event::{IpvsConnPhase, IpvsDest, IpvsDestChange, NodeEvent, SnapshotEntry};
 use tg_model::outcome::EndReason;
 use tg_model::verdict::{Cause, Finding};
 
@@ -26,19 +27,36 @@ fn deleted<'a>(case: &Case<'a>) -> Option<(&'a Told<'a>, &'a IpvsDest)> {
     })
 }
 
-/// What was done to the destination, in the order of time.
-fn changes<'a>(
-    case: &Case<'a>,
-    destination: std::net::SocketAddr,
-) -> impl Iterator<Item = (&'a Told<'a>, &'a IpvsDest)> {
+/// What the connection's own balancer did to the destination, in the order of time.
+fn changes<'a>(case: &Case<'a>, destination: SocketAddr) -> impl Iterator<Item = (&'a Told<'a>, &'a IpvsDest)> {
     let world = case.world;
-    world.dests.get(&destination).into_iter().flatten().filter_map(|at| {
+    let homes = balancers(case);
+    world.dests.get(&destination).into_iter().flatten().filter_map(move |at| {
         let told = world.nodes.told.get(*at)?;
         match told.event()? {
-            NodeEvent::IpvsDest(dest) => Some((told, dest)),
+            NodeEvent::IpvsDest(dest) if homes.contains(&(told.node, dest.netns.inode)) => Some((told, dest)),
             _ => None,
         }
     })
+}
+
+/// Where IPVS balanced it: the observer and the namespace.
+fn balancers(case: &Case) -> Vec<(usize, u32)> {
+    let place = |told: &&Told| match told.what {
+        What::Event(NodeEvent::IpvsDecision(d)) => Some((told.node, d.netns.inode)),
+        What::Event(NodeEvent::IpvsConn(c)) | What::Snapshot(SnapshotEntry::IpvsConn(c)) => {
+            Some((told.node, c.netns.inode))
+        }
+        _ => None,
+    };
+    case.told.iter().filter_map(place).collect()
+}
+
+/// That the destination was added again later.
+fn added_again(case: &Case, deleted: Source) -> Option<(Source, String)> {
+    changes(case, case.destination?)
+        .find(|(t, d)| d.change == IpvsDestChange::Added && deleted.at.perhaps_by(t.source.at))
+        .map(|(t, _)| (t.source, "its destination was added again".to_owned()))
 }
 
 /// What both causes rest on.
@@ -81,7 +99,9 @@ pub fn destination_deleted_early(case: &Case) -> Option<Finding> {
     let (told, dest) = deleted(case)?;
     // Where its node was not ready about then, that is why.
     let other = node_down(case, told.source).is_some();
-    (!other).then(|| draft(case, Cause::IpvsDestinationDeletedEarly, told, dest).finish())
+    let again = added_again(case, told.source).is_some();
+    let flap = "it was added again: its node may have been not ready for a while";
+    (!other).then(|| draft(case, Cause::IpvsDestinationDeletedEarly, told, dest).lacks_if(again, flap).finish())
 }
 
 /// That the pod's node was not ready, shortly before the deletion as far as the clocks tell.
@@ -101,13 +121,10 @@ pub fn node_flap(case: &Case) -> Option<Finding> {
     let down = node_down(case, told.source)?;
     let nodes = &case.world.cluster.nodes;
     let up = nodes.iter().find(|(s, c)| c.node == life.pod.node && c.ready && s.at.ns >= down.at.ns);
-    let again = changes(case, case.destination?)
-        .find(|(t, d)| d.change == IpvsDestChange::Added && deleted_at.perhaps_by(t.source.at))
-        .map(|(t, _)| (t.source, "its destination was added again".to_owned()));
     let draft = draft(case, Cause::NodeFlap, told, dest)
         .proof(down, format!("{} was not ready", life.pod.node))
         .lacks_if(!down.at.surely_by(deleted_at), "clocks are too far apart to tell that this came first")
         .needs(up.map(|(s, _)| (*s, "it was ready again".to_owned())), "its node was not seen to be ready again")
-        .needs(again, "its destination was not seen to be added again");
+        .needs(added_again(case, told.source), "its destination was not seen to be added again");
     Some(draft.finish())
 }

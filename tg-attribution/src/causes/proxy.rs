@@ -53,9 +53,18 @@ pub fn restart(case: &Case) -> Option<Finding> {
     Some(draft.finish())
 }
 
+/// As [`restarted`], or shortly after its end: then that is a cause that is not ruled out.
+pub fn restarted_about(case: &Case) -> bool {
+    let near = |s: &Source| {
+        s.at.earliest() <= case.end.ns.saturating_add(RESTART_NS)
+            && s.at.latest() >= case.end.ns.saturating_sub(RESTART_NS)
+    };
+    case.world.cluster.proxies.iter().any(|(s, _)| near(s))
+}
+
 /// A stop or a start of what programs a node that balanced the connection, shortly before its end as far as the
 /// clocks tell.
-pub fn restarted<'a>(case: &Case<'a>) -> Option<(Source, &'a ProxyChange)> {
+fn restarted<'a>(case: &Case<'a>) -> Option<(Source, &'a ProxyChange)> {
     let mut nodes: Vec<usize> = case.told.iter().map(|t| t.node).collect();
     nodes.sort_unstable();
     nodes.dedup();

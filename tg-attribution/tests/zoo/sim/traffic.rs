@@ -49,9 +49,15 @@ impl Sim {
                 from(node as u8 + 1, 40_000 + self.next_snat % 20_000)
             }
             _ if self.setup.masquerade => {
-                // Few, so that they are used again.
-                self.next_snat = (self.next_snat + 1) % (self.setup.slots as u16 * 2 + 3);
-                from(node as u8 + 1, 40_000 + self.next_snat)
+                // Few, so that they are used again; none that is in use.
+                let used = |src| self.live.values().any(|l| l.behind.src == src);
+                loop {
+                    self.next_snat = (self.next_snat + 1) % (self.setup.slots as u16 * 2 + 3);
+                    let src = from(node as u8 + 1, 40_000 + self.next_snat);
+                    if !used(src) {
+                        break src;
+                    }
+                }
             }
             _ => client.src,
         };
