@@ -24,14 +24,16 @@ pub struct Decided {
 }
 
 /// The decision by which a connection came where it was: the last before its establishment that agrees with where
-/// it was led to.
+/// it was led to. A proxy decides after it: the client's handshake is with the proxy.
 pub fn of_connection(world: &World, conn: &Conn, told: &[&Told], destination: Option<SocketAddr>) -> Option<Decided> {
     let up = Moment::exact(conn.established_ns);
+    let by_proxy = |t: &Told| matches!(t.event(), Some(NodeEvent::ProxyDecision(_)));
+    if let Some(first) = told.iter().find(|t| by_proxy(t) && led_to(t).is_some()) {
+        return made(world, first);
+    }
     let early = || told.iter().rev().filter(|t| t.source.at.perhaps_by(up));
     let fits = |t: &&&Told| destination.is_none_or(|to| led_to(t) == Some(to));
-    let recorded = |t: &&&Told| {
-        matches!(t.event(), Some(NodeEvent::IpvsDecision(_) | NodeEvent::ProxyDecision(_))) && led_to(t).is_some()
-    };
+    let recorded = |t: &&&Told| matches!(t.event(), Some(NodeEvent::IpvsDecision(_))) && led_to(t).is_some();
     let found = early().filter(recorded).find(fits).or_else(|| early().find(recorded));
     let found = found.or_else(|| early().filter(|t| binds(t)).find(fits));
     made(world, found?)

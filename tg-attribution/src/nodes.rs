@@ -8,7 +8,8 @@ pub use holes::Hole;
 use crate::input::Journal;
 use crate::moment::Moment;
 use crate::source::{Source, Sources};
-use tg_model::node_event::{Namespace, Netns, NodeEvent, NodeHeader, NodeLine, Numbered, SnapshotEntry};
+use std::collections::HashSet;
+use tg_model::node_event::{Namespace, Netns, NodeEvent, NodeHeader, NodeLine, Numbered, SnapshotEntry, TimeSource};
 
 /// A node's journal.
 #[derive(Debug)]
@@ -47,6 +48,26 @@ impl<'a> Told<'a> {
     }
 }
 
+/// A reader stamps an event so much later than it was, at most, where it is not overloaded.
+pub const READER_LATE_NS: u64 = 20_000_000;
+
+/// The lines by their own numbers: one that was written twice is one, and their order in the file says nothing.
+pub fn in_order(lines: &[(u64, Numbered)]) -> Vec<&(u64, Numbered)> {
+    let mut lines: Vec<&(u64, Numbered)> = lines.iter().collect();
+    lines.sort_by_key(|(number, l)| (l.seq, *number));
+    lines.dedup_by_key(|(_, l)| l.seq);
+    lines
+}
+
+/// Programs whose events are stamped by who reads of them.
+pub fn late_programs(lines: &[(u64, Numbered)]) -> HashSet<&str> {
+    let statuses = lines.iter().filter_map(|(_, l)| match &l.line {
+        NodeLine::Program(p) if p.times == TimeSource::Reader => Some(p.program.as_str()),
+        _ => None,
+    });
+    statuses.collect()
+}
+
 /// All nodes' journals.
 #[derive(Debug, Default)]
 pub struct Nodes<'a> {
@@ -67,16 +88,16 @@ impl<'a> Nodes<'a> {
     }
 
     fn take(&mut self, input: usize, nth: usize, journal: &'a Journal<Numbered>, sources: &Sources) {
-        let mut lines: Vec<&(u64, Numbered)> = journal.lines.iter().collect();
-        // A line that was written twice is one; their order in the file says nothing.
-        lines.sort_by_key(|(_, l)| l.seq);
-        lines.dedup_by_key(|(_, l)| l.seq);
+        let lines = in_order(&journal.lines);
+        let late = late_programs(&journal.lines);
         let mut namespaces = Vec::new();
         for (number, line) in &lines {
             let source = |ns| sources.source(input, *number, Some(line.seq), ns);
             match &line.line {
                 NodeLine::Event(e) => {
-                    self.told.push(Told { source: source(e.at_ns), node: nth, what: What::Event(&e.event) });
+                    let mut source = source(e.at_ns);
+                    source.at.late_ns = if late.contains(e.program.as_str()) { READER_LATE_NS } else { 0 };
+                    self.told.push(Told { source, node: nth, what: What::Event(&e.event) });
                 }
                 NodeLine::Snapshot(s) => {
                     self.told.push(Told { source: source(s.at_ns), node: nth, what: What::Snapshot(&s.entry) });

@@ -75,6 +75,7 @@ fn landed(world: &World, facts: &Facts) -> Option<String> {
     let n = some(landed.len() as u64, "reconnect");
     let choice = match (had, unknown) {
         (0, u) if u == landed.len() as u64 => "; what they could have chosen is not known".to_owned(),
+        (had, 0) if had > 1 && had == landed.len() as u64 => "; all of them had a ready new pod to choose".to_owned(),
         (had, 0) => format!("; {had} of them had a ready new pod to choose"),
         (had, u) => format!("; {had} of them had a ready new pod to choose, and of {u} that is not known"),
     };

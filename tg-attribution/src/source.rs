@@ -43,5 +43,5 @@ impl Sources {
 
 /// A time of a journal with this clock on the run's clock.
 pub fn moved(clock: Clock, ns: u64) -> Moment {
-    Moment { ns: signed(ns).saturating_add(clock.offset_ns), error_ns: clock.error_ns.unwrap_or(u64::MAX) }
+    Moment { ns: signed(ns).saturating_add(clock.offset_ns), error_ns: clock.error_ns.unwrap_or(u64::MAX), late_ns: 0 }
 }

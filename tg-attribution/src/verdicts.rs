@@ -36,7 +36,8 @@ fn verdict(case: &Case, losses_before: u64, doubts: &mut Doubts) -> Verdict {
     nodes.sort_unstable();
     nodes.dedup();
     doubts.lower(&mut ended_by, &nodes, case.window(), &world.sources);
-    doubts.lower(&mut placed_by, &nodes, (conn.attempt_ns, conn.established_ns), &world.sources);
+    let placed_ns = decided.as_ref().map_or(conn.established_ns, |d| d.decision.at_ns.max(conn.established_ns));
+    doubts.lower(&mut placed_by, &nodes, (conn.attempt_ns, placed_ns), &world.sources);
     Verdict {
         conn: conn.id,
         established_ns: conn.established_ns,

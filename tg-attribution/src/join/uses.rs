@@ -119,7 +119,7 @@ mod tests {
 
     fn uses(from: &[(i64, u64)]) -> Vec<Use> {
         let one = |(conn, (ns, error_ns)): (usize, &(i64, u64))| Use {
-            from: Moment { ns: ns * 1_000_000_000, error_ns: *error_ns },
+            from: Moment { ns: ns * 1_000_000_000, error_ns: *error_ns, late_ns: 0 },
             conn,
         };
         from.iter().enumerate().map(one).collect()
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_last_that_began_has_it_unless_the_clocks_leave_a_doubt() {
-        let s = |s: i64, error_ns: u64| Moment { ns: s * 1_000_000_000, error_ns };
+        let s = |s: i64, error_ns: u64| Moment { ns: s * 1_000_000_000, error_ns, late_ns: 0 };
         let list = uses(&[(10, 0), (20, 0)]);
         assert_eq!(owner(&list, s(9, 0)), Owner::None);
         assert_eq!(owner(&list, s(10, 0)), Owner::One(0));
