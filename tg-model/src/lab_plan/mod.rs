@@ -11,6 +11,8 @@ mod check;
 mod expectation;
 mod fault;
 mod parts;
+#[cfg(test)]
+mod schema;
 
 pub use check::{LabPlanError, NODES_MAX, REPLICAS_MAX};
 pub use expectation::{Expectation, Spread};
