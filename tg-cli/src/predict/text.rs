@@ -139,7 +139,7 @@ mod tests {
             "  perfect is                              80\n",
             "\n  8                                     21.0       21       21       21       21\n",
             "8 pods, maxSurge 1, maxUnavailable 0, rr by\n",
-            "A step takes 2.1 s; an old pod ends 2 s after it was asked to. By then no other\n",
+            "A step takes 2.25 s; an old pod ends 2 s after it was asked to. By then no other\n",
             "dealt over 9 pods",
             "Avoidable: ",
         ] {
