@@ -2,7 +2,7 @@
 
 use super::Backend;
 use super::hash::Buckets;
-use super::loads::Loads;
+use super::least::Least;
 use super::turns::{RoundRobin, WeightedRoundRobin};
 use std::net::SocketAddr;
 use tg_core::random::Random;
@@ -13,24 +13,12 @@ use tg_model::lab_plan::{DirectorKind, SchedulerKind};
 pub(super) enum Choice {
     Rr(RoundRobin),
     Wrr(WeightedRoundRobin),
-    Lc,
-    Wlc {
-        /// All that take connections have the same weight.
-        equal: bool,
-    },
-    Sed,
-    Nq,
+    Least(Least),
     Fo,
     Ovf,
     Sh(Box<Buckets>),
-    Random {
-        random: Random,
-        eligible: Vec<usize>,
-    },
-    Numgen {
-        next: usize,
-        eligible: Vec<usize>,
-    },
+    Random { random: Random, eligible: Vec<usize> },
+    Numgen { next: usize, eligible: Vec<usize> },
 }
 
 impl Choice {
@@ -40,10 +28,10 @@ impl Choice {
             SchedulerKind::Rr if director == DirectorKind::Nft => Choice::Numgen { next: 0, eligible: Vec::new() },
             SchedulerKind::Rr => Choice::Rr(RoundRobin::default()),
             SchedulerKind::Wrr => Choice::Wrr(WeightedRoundRobin::default()),
-            SchedulerKind::Lc => Choice::Lc,
-            SchedulerKind::Wlc => Choice::Wlc { equal: true },
-            SchedulerKind::Sed => Choice::Sed,
-            SchedulerKind::Nq => Choice::Nq,
+            SchedulerKind::Lc => Choice::Least(Least::lc()),
+            SchedulerKind::Wlc => Choice::Least(Least::wlc()),
+            SchedulerKind::Sed => Choice::Least(Least::sed()),
+            SchedulerKind::Nq => Choice::Least(Least::nq()),
             SchedulerKind::Fo => Choice::Fo,
             SchedulerKind::Ovf => Choice::Ovf,
             SchedulerKind::Sh => Choice::Sh(Box::default()),
@@ -58,29 +46,44 @@ impl Choice {
 
     /// A destination came, at the list's head.
     pub(super) fn added(&mut self, backends: &[Backend]) {
-        if let Choice::Rr(turns) = self {
-            turns.added();
+        match self {
+            Choice::Rr(turns) => turns.added(),
+            Choice::Least(least) => least.added(backends),
+            _ => {}
         }
         self.changed(backends);
     }
 
     /// The destination that was at `at` is gone.
     pub(super) fn removed(&mut self, at: usize, backends: &[Backend]) {
-        if let Choice::Rr(turns) = self {
-            turns.removed(at);
+        match self {
+            Choice::Rr(turns) => turns.removed(at),
+            Choice::Least(least) => least.removed(at),
+            // The map had no such element: the rule stays as it is, and so does its turn.
+            Choice::Numgen { eligible, .. } if !eligible.contains(&at) => return list(eligible, backends),
+            _ => {}
         }
         self.changed(backends);
     }
 
+    /// The destination at `at` has another weight.
+    pub(super) fn weighed(&mut self, at: usize, backends: &[Backend]) {
+        self.counted(at, backends);
+        self.changed(backends);
+    }
+
+    /// The destination at `at` has other counts.
+    pub(super) fn counted(&mut self, at: usize, backends: &[Backend]) {
+        if let Choice::Least(least) = self {
+            least.counted(at, backends);
+        }
+    }
+
     /// The list, or a weight in it, is another one.
-    pub(super) fn changed(&mut self, backends: &[Backend]) {
+    fn changed(&mut self, backends: &[Backend]) {
         match self {
             Choice::Wrr(turns) => turns.changed(backends),
-            Choice::Wlc { equal } => {
-                let mut weights = backends.iter().map(|b| b.weight).filter(|w| *w > 0);
-                let first = weights.next();
-                *equal = weights.all(|w| Some(w) == first);
-            }
+            Choice::Least(least) => least.changed(backends),
             Choice::Sh(buckets) => buckets.assign(backends),
             Choice::Random { eligible, .. } => list(eligible, backends),
             // kube-proxy writes the rule anew, and a new `numgen inc` begins at 0 (nft_numgen.c).
@@ -92,19 +95,11 @@ impl Choice {
         }
     }
 
-    pub(super) fn choose(&mut self, backends: &[Backend], loads: &Loads, client: SocketAddr) -> Option<usize> {
+    pub(super) fn choose(&mut self, backends: &[Backend], client: SocketAddr) -> Option<usize> {
         match self {
             Choice::Rr(turns) => turns.choose(backends),
             Choice::Wrr(turns) => turns.choose(backends),
-            Choice::Lc => loads.first_least(),
-            // Of equal weights the least for its weight is the least.
-            Choice::Wlc { equal: true } => loads.first_least(),
-            Choice::Wlc { equal: false } => cheapest(backends, Backend::overhead),
-            Choice::Sed => cheapest(backends, |b| u64::from(b.active) + 1),
-            Choice::Nq => backends
-                .iter()
-                .position(|b| b.weight > 0 && b.active == 0)
-                .or_else(|| cheapest(backends, |b| u64::from(b.active) + 1)),
+            Choice::Least(least) => least.choose(backends),
             Choice::Fo => heaviest(backends, |_| true),
             Choice::Ovf => heaviest(backends, |b| b.active <= b.weight),
             Choice::Sh(buckets) => buckets.choose(backends, client),
@@ -122,20 +117,6 @@ impl Choice {
 fn list(eligible: &mut Vec<usize>, backends: &[Backend]) {
     eligible.clear();
     eligible.extend((0..backends.len()).rev().filter(|i| backends[*i].weight > 0));
-}
-
-/// ip_vs_wlc.c and ip_vs_sed.c: the first with the least cost for its weight, by multiplication crosswise.
-fn cheapest(backends: &[Backend], cost: impl Fn(&Backend) -> u64) -> Option<usize> {
-    let mut best: Option<(usize, u64, u64)> = None;
-    for (i, b) in backends.iter().enumerate().filter(|(_, b)| b.weight > 0) {
-        let (cost, weight) = (cost(b), u64::from(b.weight));
-        let better = best
-            .is_none_or(|(_, least, of)| u128::from(least) * u128::from(weight) > u128::from(cost) * u128::from(of));
-        if better {
-            best = Some((i, cost, weight));
-        }
-    }
-    best.map(|(i, ..)| i)
 }
 
 /// ip_vs_fo.c and ip_vs_ovf.c: the first of the highest weight that has room.

@@ -8,13 +8,12 @@
 
 mod choice;
 mod hash;
-mod loads;
+mod least;
 #[cfg(test)]
 mod tests;
 mod turns;
 
 use choice::Choice;
-use loads::Loads;
 use std::net::SocketAddr;
 use tg_model::lab_plan::{DirectorKind, SchedulerKind};
 
@@ -31,13 +30,6 @@ pub struct Backend {
     pub inactive: u32,
 }
 
-impl Backend {
-    /// `ip_vs_dest_conn_overhead`.
-    fn overhead(&self) -> u64 {
-        u64::from(self.active) * 256 + u64::from(self.inactive)
-    }
-}
-
 /// A scheduler that is known by name only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the scheduler {0} is not simulated: only the kernel has it")]
@@ -48,8 +40,6 @@ pub struct NotSimulated(pub SchedulerKind);
 pub struct Balancer {
     /// In list order.
     backends: Vec<Backend>,
-    /// Beside each what `lc` compares.
-    loads: Loads,
     choice: Choice,
 }
 
@@ -60,7 +50,7 @@ impl Balancer {
     /// The scheduler is known by name only.
     pub fn new(director: DirectorKind, scheduler: SchedulerKind, seed: u64) -> Result<Balancer, NotSimulated> {
         let choice = Choice::new(director, scheduler, seed).ok_or(NotSimulated(scheduler))?;
-        Ok(Balancer { backends: Vec::new(), loads: Loads::default(), choice })
+        Ok(Balancer { backends: Vec::new(), choice })
     }
 
     /// The destinations in the scheduler's order.
@@ -77,9 +67,7 @@ impl Balancer {
     pub fn add(&mut self, address: SocketAddr, weight: u32) -> Option<u32> {
         let before = self.set_weight(address, weight);
         if before.is_none() {
-            let backend = Backend { address, weight, active: 0, inactive: 0 };
-            self.backends.insert(0, backend);
-            self.loads.insert_first(load_of(&backend));
+            self.backends.insert(0, Backend { address, weight, active: 0, inactive: 0 });
             self.choice.added(&self.backends);
         }
         before
@@ -91,8 +79,7 @@ impl Balancer {
         let at = self.position(address)?;
         let before = std::mem::replace(&mut self.backends[at].weight, weight);
         if before != weight {
-            self.weigh(at);
-            self.choice.changed(&self.backends);
+            self.choice.weighed(at, &self.backends);
         }
         Some(before)
     }
@@ -100,7 +87,6 @@ impl Balancer {
     /// Takes a destination out, as it was. `None`: it was not there.
     pub fn remove(&mut self, address: SocketAddr) -> Option<Backend> {
         let at = self.position(address)?;
-        self.loads.remove(at);
         let removed = self.backends.remove(at);
         self.choice.removed(at, &self.backends);
         Some(removed)
@@ -109,9 +95,9 @@ impl Balancer {
     /// Chooses a destination for a new connection of `client`, and counts the connection as active there. Gives
     /// its place in [`Self::backends`]; `None`: none takes one.
     pub fn choose(&mut self, client: SocketAddr) -> Option<usize> {
-        let at = self.choice.choose(&self.backends, &self.loads, client)?;
+        let at = self.choice.choose(&self.backends, client)?;
         self.backends[at].active = self.backends[at].active.saturating_add(1);
-        self.weigh(at);
+        self.choice.counted(at, &self.backends);
         Some(at)
     }
 
@@ -144,16 +130,7 @@ impl Balancer {
     fn count(&mut self, address: SocketAddr, change: impl FnOnce(&mut Backend)) {
         if let Some(at) = self.position(address) {
             change(&mut self.backends[at]);
-            self.weigh(at);
+            self.choice.counted(at, &self.backends);
         }
     }
-
-    fn weigh(&mut self, at: usize) {
-        self.loads.set(at, load_of(&self.backends[at]));
-    }
-}
-
-/// What `lc` compares, where it takes connections.
-fn load_of(backend: &Backend) -> Option<u64> {
-    (backend.weight > 0).then(|| backend.overhead())
 }

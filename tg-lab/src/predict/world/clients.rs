@@ -49,6 +49,8 @@ pub(super) struct Clients {
     /// Lost connections of each pod.
     lost: Vec<u64>,
     groups: Vec<Group>,
+    /// Places in `groups` that are free.
+    free: Vec<u32>,
     /// Groups whose time is not known to the queue yet.
     waiting: Vec<(Nanos, u32)>,
     upgrading: bool,
@@ -76,6 +78,7 @@ impl Clients {
             on: Vec::new(),
             lost: Vec::new(),
             groups: Vec::new(),
+            free: Vec::new(),
             waiting: Vec::new(),
             upgrading: false,
             outcome: Outcome::default(),
@@ -141,10 +144,21 @@ impl Clients {
     }
 
     fn group(&mut self, at: Nanos, slots: Vec<u32>) {
-        if !slots.is_empty() {
-            self.waiting.push((at, self.groups.len() as u32));
-            self.groups.push(Group { slots, next: 0 });
+        if slots.is_empty() {
+            return;
         }
+        let group = Group { slots, next: 0 };
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.groups[place as usize] = group;
+                place
+            }
+            None => {
+                self.groups.push(group);
+                self.groups.len() as u32 - 1
+            }
+        };
+        self.waiting.push((at, place));
     }
 
     /// A group whose time is to be kept.
@@ -167,6 +181,7 @@ impl Clients {
             at = at + self.timing.each;
         }
         self.groups[group as usize].slots = Vec::new();
+        self.free.push(group);
     }
 
     fn connect(&mut self, number: u32, now: Nanos, pods: &[Pod], random: &mut Random) {
