@@ -15,6 +15,7 @@
 //! | [`cluster_event`] | what the cluster did to a service: its events and its journal |
 //! | [`histogram`] | fixed-range histograms and their text form |
 //! | [`summary`] | what a journal's lines add up to |
+//! | [`verdict`] | what is said of a run's lost connections, and why |
 //! | [`ctraffic`] | ctraffic's JSON and its analyser |
 
 pub mod cluster_event;
@@ -33,4 +34,5 @@ mod schema;
 pub mod summary;
 pub mod tcp_info;
 pub mod time;
+pub mod verdict;
 pub mod wire;

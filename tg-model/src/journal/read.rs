@@ -114,6 +114,11 @@ impl<R: BufRead, L: JournalLine> Reader<R, L> {
         &self.header
     }
 
+    /// Number of the line that was read last, from 1.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
     /// What was wrong so far; complete once [`Reader::next_line`] gave `None`.
     pub fn notes(&self) -> &Notes {
         &self.notes

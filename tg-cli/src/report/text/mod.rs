@@ -12,7 +12,7 @@ mod tests;
 
 pub use hosts::hosts;
 pub use next::Kept;
-pub use page::{Page, some};
+pub use page::{Page, cut, some};
 
 use crate::span;
 use tg_model::plan::{Mode, Transport};
@@ -20,10 +20,16 @@ use tg_model::summary::Summary;
 
 /// The report. `kept`: where its journal is.
 pub fn text(summary: &Summary, kept: &Kept) -> String {
+    text_with(summary, kept, |_| {})
+}
+
+/// As [`text`], with more after the tables by host.
+pub fn text_with(summary: &Summary, kept: &Kept, more: impl FnOnce(&mut Page)) -> String {
     let mut page = Page::default();
     warnings::warnings(&mut page, summary);
     hosts(&mut page, "Lost", summary.lost, &summary.hosts.lost);
     hosts(&mut page, "Lasting", summary.lasting, &summary.hosts.lasting);
+    more(&mut page);
     tables::ends(&mut page, summary);
     tables::attempts(&mut page, summary);
     tables::outages(&mut page, summary);

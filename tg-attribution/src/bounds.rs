@@ -1,0 +1,90 @@
+//! Events that two journals tell of, as bounds on the offset of their clocks. Changes when other events are paired.
+
+use crate::clock::Bound;
+use crate::input::Journal;
+use crate::moment::signed;
+use crate::nodes::{READER_LATE_NS, late_programs};
+use crate::run::{Run, canonical};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use tg_model::cluster_event::{ClusterEvent, ClusterLine, PodPhase};
+use tg_model::node_event::{ConntrackPhase, IpvsConnPhase, NodeEvent, NodeLine, Numbered, Observed, ProxyConnPhase};
+
+/// An answer is no longer on the way than so.
+const ON_THE_WAY_NS: i64 = 10_000_000;
+/// A tuple that was used more often is no witness.
+const USES_MAX: usize = 4;
+
+/// Bounds on what is to be added to a node's times: it saw a connection's beginning after its client began to
+/// connect, and before it was established.
+pub fn of_node(run: &Run, node: &Journal<Numbered>) -> Vec<Bound> {
+    let mut by_client: HashMap<(SocketAddr, SocketAddr), Vec<usize>> = HashMap::new();
+    for (at, conn) in run.conns.iter().enumerate() {
+        by_client.entry((conn.local, conn.remote)).or_default().push(at);
+    }
+    by_client.retain(|_, uses| uses.len() <= USES_MAX);
+    let late = late_programs(&node.lines);
+    let mut bounds = Vec::new();
+    for (_, line) in &node.lines {
+        let NodeLine::Event(seen) = &line.line else { continue };
+        let Some((client, service)) = beginning(seen) else { continue };
+        let slack = if late.contains(seen.program.as_str()) { READER_LATE_NS } else { 0 };
+        let at = signed(seen.at_ns);
+        for conn in by_client.get(&(canonical(client), canonical(service))).into_iter().flatten() {
+            let conn = &run.conns[*conn];
+            let lowest = conn.attempt_ns.saturating_sub(at).saturating_sub_unsigned(slack);
+            bounds.push(Bound { lowest, highest: conn.established_ns.saturating_sub(at) });
+        }
+    }
+    bounds
+}
+
+/// The client's and the service's end of a connection that begins.
+fn beginning(seen: &Observed) -> Option<(SocketAddr, SocketAddr)> {
+    match &seen.event {
+        NodeEvent::Conntrack(e) if e.phase != ConntrackPhase::Destroyed => Some((e.original.src, e.original.dst)),
+        NodeEvent::IpvsDecision(d) => Some((d.client?, d.service.address?)),
+        NodeEvent::IpvsConn(c) if c.phase == IpvsConnPhase::Made => Some((c.client, c.service)),
+        NodeEvent::ProxyDecision(d) => Some((d.client, d.service)),
+        NodeEvent::ProxyConn(c) if c.phase == ProxyConnPhase::Made => Some((c.client.src, c.client.dst)),
+        _ => None,
+    }
+}
+
+/// Bounds on what is to be added to a cluster's times: no pod answered before it was made, none after it was known
+/// to be stopped. With the number of pods that they rest on.
+pub fn of_cluster(run: &Run, cluster: &Journal<ClusterLine>) -> (Option<i64>, Option<i64>, u64) {
+    // Of each name: its first and its last sign of life.
+    let mut life: HashMap<&str, (i64, i64)> = HashMap::new();
+    for conn in &run.conns {
+        let Some(host) = &conn.host else { continue };
+        let alive = conn.end.as_ref().map_or(conn.established_ns, |e| {
+            e.ns.saturating_sub(signed(e.detection_ns)).saturating_sub(run.period_ns).saturating_sub(ON_THE_WAY_NS)
+        });
+        let alive = alive.max(conn.established_ns);
+        let entry = life.entry(host).or_insert((conn.established_ns, alive));
+        *entry = (entry.0.min(conn.established_ns), entry.1.max(alive));
+    }
+    let (mut lowest, mut highest, mut pairs): (Option<i64>, Option<i64>, u64) = (None, None, 0);
+    for (_, line) in &cluster.lines {
+        let ClusterLine::Event(seen) = line else { continue };
+        let ClusterEvent::Pod(change) = &seen.event else { continue };
+        let Some((first, last)) = life.get(change.pod.name.as_str()) else { continue };
+        let at = signed(seen.at_ns);
+        match change.phase {
+            // What was there before the watch began says nothing of when it came.
+            PodPhase::Created if !seen.snapshot => {
+                let bound = first.saturating_sub(at);
+                highest = Some(highest.map_or(bound, |h| h.min(bound)));
+                pairs += 1;
+            }
+            PodPhase::Stopped | PodPhase::Gone if !seen.snapshot => {
+                let bound = last.saturating_sub(at);
+                lowest = Some(lowest.map_or(bound, |l| l.max(bound)));
+                pairs += 1;
+            }
+            _ => {}
+        }
+    }
+    (lowest, highest, pairs)
+}

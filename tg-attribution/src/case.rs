@@ -1,0 +1,147 @@
+//! One lost connection with what is known of it. Changes when causes need to know more.
+
+mod pod_side;
+
+use crate::cluster::Life;
+use crate::draft::Draft;
+use crate::moment::Moment;
+use crate::nodes::{Told, What};
+use crate::run::{Conn, End, UDP, canonical};
+use crate::source::{Source, Sources};
+use crate::world::World;
+use std::net::SocketAddr;
+use tg_model::node_event::{NodeEvent, SnapshotEntry};
+use tg_model::verdict::Cause;
+
+/// Who watches a cluster knows of a pod's end so much later, at most, where all is well.
+pub const WATCH_LATE_NS: i64 = 10_000_000_000;
+
+/// See the module.
+pub struct Case<'a> {
+    pub world: &'a World<'a>,
+    pub conn: &'a Conn,
+    pub end: &'a End,
+    /// What nodes told of it, in the order of time.
+    pub told: Vec<&'a Told<'a>>,
+    /// The address behind the balancer that it was led to.
+    pub destination: Option<SocketAddr>,
+    /// Its pod, where the cluster was watched.
+    pub life: Option<&'a Life<'a>>,
+}
+
+impl<'a> Case<'a> {
+    /// The case of a connection that was lost; `None` for any other.
+    pub fn new(world: &'a World<'a>, at: usize) -> Option<Case<'a>> {
+        let conn = world.run.conns.get(at)?;
+        let end = conn.loss()?;
+        let told = told_of(world, at);
+        let destination = destination(world, conn, &told);
+        let life = life(world, conn, destination);
+        Some(Case { world, conn, end, told, destination, life })
+    }
+
+    /// When it ended, by its client.
+    pub fn ended(&self) -> Moment {
+        Moment::exact(self.end.ns)
+    }
+
+    pub fn is_udp(&self) -> bool {
+        self.world.run.protocol == UDP
+    }
+
+    pub fn draft(&self, cause: Cause) -> Draft<'a> {
+        Draft::new(&self.world.sources, cause)
+    }
+
+    /// The run's own line of its end.
+    pub fn own_line(&self) -> Source {
+        Sources::of_run(self.end.line, self.end.ns)
+    }
+
+    /// Events of it, with their sources, in the order of time.
+    pub fn events(&self) -> impl Iterator<Item = (&'a Told<'a>, &'a NodeEvent)> {
+        self.told.iter().filter_map(|t| Some((*t, t.event()?)))
+    }
+
+    /// Its pod was neither asked to end nor did it end, as far as clocks and the watch can tell, when the
+    /// connection did. `false` also where the pod is not known.
+    pub fn pod_was_well(&self) -> bool {
+        let Some(life) = self.life else { return false };
+        let asked = life.terminating.is_some_and(|s| s.at.perhaps_by(self.ended()));
+        !asked && self.process_end().is_none()
+    }
+
+    /// The end of its pod's process, where that was about when the connection ended, or before.
+    pub fn process_end(&self) -> Option<Source> {
+        let by = self.end.ns.saturating_add(WATCH_LATE_NS);
+        self.life?.ended().filter(|s| s.at.earliest() <= by)
+    }
+
+    /// How much of a clock's error there is in what nodes told of it, in words where it matters.
+    pub fn pod_name(&self) -> String {
+        let by_host = || self.conn.host.clone();
+        self.life.map(|l| l.pod.name.clone()).or_else(by_host).unwrap_or_else(|| "its pod".into())
+    }
+
+    /// The time in which what ended it happened: from the last sign of service on.
+    pub fn window(&self) -> (i64, i64) {
+        let from = self.end.ns.saturating_sub_unsigned(self.end.detection_ns);
+        (from.min(self.end.ns), self.end.ns)
+    }
+}
+
+/// What nodes told of a connection.
+pub fn told_of<'a>(world: &'a World<'a>, at: usize) -> Vec<&'a Told<'a>> {
+    let events = world.joined.events.get(at).map_or(&[][..], Vec::as_slice);
+    events.iter().map(|event| &world.nodes.told[*event]).collect()
+}
+
+/// Where an event says that a connection was led to.
+pub fn led_to(told: &Told) -> Option<SocketAddr> {
+    let address = match told.what {
+        What::Event(NodeEvent::IpvsConn(c)) | What::Snapshot(SnapshotEntry::IpvsConn(c)) => c.destination,
+        What::Event(NodeEvent::Conntrack(e)) | What::Snapshot(SnapshotEntry::Conntrack(e)) => {
+            if e.reply.src == e.original.dst {
+                return None;
+            }
+            e.reply.src
+        }
+        What::Event(NodeEvent::ProxyConn(c)) => c.backend.dst,
+        What::Event(NodeEvent::IpvsDecision(d)) => d.chosen?,
+        What::Event(NodeEvent::ProxyDecision(d)) => d.chosen?,
+        _ => return None,
+    };
+    Some(canonical(address))
+}
+
+/// The last hop's destination, by what was told up to its establishment; by what was told later, where that is all.
+fn destination(world: &World, conn: &Conn, told: &[&Told]) -> Option<SocketAddr> {
+    let up = Moment::exact(conn.established_ns);
+    let of = |told: &&&Told| led_to(told).map(|address| (told.source.at.perhaps_by(up), address));
+    let all: Vec<(bool, SocketAddr)> = told.iter().filter_map(|t| of(&t)).collect();
+    let early = all.iter().filter(|(early, _)| *early).map(|(_, a)| *a);
+    let mut addresses: Vec<SocketAddr> = early.collect();
+    if addresses.is_empty() {
+        addresses.extend(all.first().map(|(_, a)| *a));
+    }
+    let is_pod = |a: &&SocketAddr| pod_at(world, **a, conn.established_ns).is_some();
+    addresses.iter().rev().find(is_pod).or(addresses.last()).copied()
+}
+
+/// The pod that has an address.
+pub fn pod_at(world: &World, address: SocketAddr, ns: i64) -> Option<usize> {
+    let by_endpoint = world.cluster.endpoints.pod_uid(address, ns).and_then(|uid| world.cluster.pods.by_uid(uid));
+    by_endpoint.or_else(|| world.cluster.pods.by_ip(address.ip(), ns))
+}
+
+fn life<'a>(world: &'a World<'a>, conn: &Conn, destination: Option<SocketAddr>) -> Option<&'a Life<'a>> {
+    let at = pod_of(world, conn).or_else(|| pod_at(world, destination?, conn.established_ns))?;
+    world.cluster.pods.all.get(at)
+}
+
+/// The pod that answered on a connection, by what it said of itself.
+pub fn pod_of(world: &World, conn: &Conn) -> Option<usize> {
+    let uid = conn.identity.as_ref().map(|i| i.pod_uid.as_str()).filter(|uid| !uid.is_empty());
+    let by_uid = uid.and_then(|uid| world.cluster.pods.by_uid(uid));
+    by_uid.or_else(|| world.cluster.pods.by_name(conn.host.as_deref()?, conn.established_ns))
+}

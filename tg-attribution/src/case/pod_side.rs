@@ -1,0 +1,58 @@
+//! Whether the pod's side ended a connection, by what nodes told. Changes when there is another way to see that.
+
+use super::Case;
+use crate::nodes::Told;
+use crate::run::canonical;
+use crate::source::Source;
+use std::net::SocketAddr;
+use tg_model::node_event::{NodeEvent, ProxyConnPhase, ProxyEnd, TcpState};
+
+impl<'a> Case<'a> {
+    /// The first FIN or RST that the pod's side sent, up to the connection's end, in words.
+    pub fn pod_side_end(&self) -> Option<(Source, String)> {
+        let ended = self.ended();
+        let mut told = self.events().filter(|(t, _)| t.source.at.perhaps_by(ended));
+        told.find_map(|(told, event)| Some((told.source, self.pod_side_words(told, event)?)))
+    }
+
+    fn pod_side_words(&self, told: &Told, event: &NodeEvent) -> Option<String> {
+        let node = |netns| self.world.nodes.name(told.node, netns);
+        match event {
+            NodeEvent::TcpState(e) if self.is_destination(e.tuple.src) && closes_first(e.from, e.to) => {
+                Some(format!("the server's socket in {} sent a FIN", node(Some(&e.netns))))
+            }
+            NodeEvent::ResetSent(e) if self.is_destination(e.tuple.src) => {
+                let reason = e.reason.as_ref().map_or(String::new(), |r| format!(" ({r})"));
+                Some(format!("a reset was sent from {}{reason}", node(Some(&e.netns))))
+            }
+            NodeEvent::ProxyConn(c) if c.phase == ProxyConnPhase::Ended => {
+                let what = match c.end? {
+                    ProxyEnd::BackendClosed => "closed it",
+                    ProxyEnd::BackendReset => "reset it",
+                    ProxyEnd::BackendRefused => "refused it: nobody listens there",
+                    _ => return None,
+                };
+                Some(format!("the backend {} {what}, says the proxy {}", c.backend.dst, node(None)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether this is the address behind the balancer.
+    pub fn is_destination(&self, address: SocketAddr) -> bool {
+        self.destination == Some(canonical(address))
+    }
+
+    /// How a proxy says that it ended.
+    pub fn proxy_end(&self) -> Option<(&'a Told<'a>, ProxyEnd)> {
+        self.events().find_map(|(told, event)| match event {
+            NodeEvent::ProxyConn(c) if c.phase == ProxyConnPhase::Ended => Some((told, c.end?)),
+            _ => None,
+        })
+    }
+}
+
+/// The socket sends a FIN that no FIN asked for.
+fn closes_first(from: TcpState, to: TcpState) -> bool {
+    matches!((from, to), (TcpState::Established | TcpState::SynRecv, TcpState::FinWait1))
+}

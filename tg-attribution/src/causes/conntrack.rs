@@ -1,0 +1,82 @@
+//! Causes that lie with conntrack. Changes when the evidence for one does.
+
+use crate::case::Case;
+use crate::nodes::Told;
+use crate::run::canonical;
+use crate::words::after;
+use tg_model::node_event::{ConntrackPhase, NodeEvent};
+use tg_model::verdict::{Cause, Finding};
+
+/// A packet of the pod was left untranslated: the client's side knows no such connection and answers with a reset.
+pub fn invalid(case: &Case) -> Option<Finding> {
+    if !case.pod_was_well() {
+        return None;
+    }
+    let ended = case.ended();
+    let (told, netns) = case.events().find_map(|(told, event)| match event {
+        NodeEvent::ResetSent(r)
+            if !r.socket
+                && case.is_destination(r.tuple.dst)
+                && canonical(r.tuple.src) == case.conn.local
+                && told.source.at.perhaps_by(ended) =>
+        {
+            Some((told, &r.netns))
+        }
+        _ => None,
+    })?;
+    let place = case.world.nodes.name(told.node, Some(netns));
+    let words = format!(
+        "{place} got a packet of {} untranslated, knew no such connection and sent a reset",
+        case.destination.map_or_else(String::new, |d| d.to_string())
+    );
+    let mut draft = case.draft(Cause::ConntrackInvalid).proof(told.source, words);
+    if let Some(life) = case.life {
+        draft = draft.proof(life.seen, format!("{} was well", case.pod_name()));
+    }
+    Some(draft.finish())
+}
+
+/// The entry was destroyed while the connection was alive, and a reset followed.
+pub fn entry_lost(case: &Case) -> Option<Finding> {
+    if case.is_udp() || !case.pod_was_well() {
+        return None;
+    }
+    let (told, netns) = destroyed_alive(case)?;
+    let reset = case.events().find_map(|(t, event)| match event {
+        NodeEvent::ResetSent(r) if told.source.at.perhaps_by(t.source.at) && !r.socket => {
+            let place = case.world.nodes.name(t.node, Some(&r.netns));
+            Some((t.source, format!("{place} knew no such connection and sent a reset")))
+        }
+        _ => None,
+    });
+    let place = case.world.nodes.name(told.node, Some(netns));
+    let surely = told.source.at.surely_by(case.ended());
+    let words = format!("conntrack of {place} destroyed its entry {}", after(case.end.ns, told.source.at.ns));
+    let mut draft = case
+        .draft(Cause::ConntrackEntryLost)
+        .proof(told.source, words)
+        .needs(reset, "the reset that followed was not seen")
+        .lacks_if(!surely, "clocks are too far apart to tell that this was before its end");
+    if let Some(life) = case.life {
+        draft = draft.proof(life.seen, format!("{} was well", case.pod_name()));
+    }
+    Some(draft.finish())
+}
+
+/// The end of the entry that translates the connection, before anything else ended it.
+fn destroyed_alive<'a>(case: &Case<'a>) -> Option<(&'a Told<'a>, &'a tg_model::node_event::Netns)> {
+    for (told, event) in case.events() {
+        match event {
+            NodeEvent::Conntrack(e)
+                if e.phase == ConntrackPhase::Destroyed && crate::case::led_to(told) == case.destination =>
+            {
+                let alive = told.source.at.earliest() > case.conn.established_ns;
+                return (alive && told.source.at.perhaps_by(case.ended())).then_some((told, &e.netns));
+            }
+            // A reset before that has another cause.
+            NodeEvent::ResetSent(_) | NodeEvent::ResetReceived(_) => return None,
+            _ => {}
+        }
+    }
+    None
+}

@@ -1,0 +1,79 @@
+//! What ended a connection: each cause is a function that gives a finding where its evidence speaks for it. Changes
+//! when a cause is added.
+//!
+//! The first that is confirmed is taken; else the first that is suspected. Causes whose evidence is narrower come
+//! first. A cause other than the pod's own end asks for a pod that was well.
+
+mod balancer;
+mod conntrack;
+mod generator;
+mod pods;
+mod proxy;
+mod resets;
+mod silence;
+mod udp;
+
+use crate::case::Case;
+use tg_model::verdict::{Cause, Finding, Grade, NotCovered};
+
+type CauseFn = fn(&Case) -> Option<Finding>;
+
+const ENDED_BY: [CauseFn; 17] = [
+    generator::local_error,
+    proxy::refused_by_backend,
+    balancer::node_flap,
+    balancer::destination_deleted_early,
+    conntrack::invalid,
+    resets::ecmp_rehash,
+    conntrack::entry_lost,
+    proxy::restart,
+    udp::pod_ended,
+    pods::terminated,
+    pods::server_closed,
+    resets::by_third_party,
+    generator::starved,
+    silence::blackhole,
+    silence::stalled,
+    pods::went_by_host_names,
+    pods::closed_by_somebody,
+];
+
+/// What ended the connection.
+pub fn ended_by(case: &Case) -> Finding {
+    let mut suspected = None;
+    for cause in ENDED_BY {
+        match cause(case) {
+            Some(finding) if finding.grade == Grade::Confirmed => return finding,
+            Some(finding) if suspected.is_none() => suspected = Some(finding),
+            _ => {}
+        }
+    }
+    suspected.unwrap_or_else(|| nothing(case))
+}
+
+fn nothing(case: &Case) -> Finding {
+    let mut missing = Vec::new();
+    if case.told.is_empty() {
+        missing.push("no node's journal tells of this connection".to_owned());
+    }
+    if case.life.is_none() {
+        missing.push("no cluster's journal tells of its pod".to_owned());
+    }
+    if missing.is_empty() {
+        missing.push(format!("nothing that was told fits its end ({})", case.end.reason));
+    }
+    let mut finding = Finding::unattributed(missing);
+    let words = format!("its client saw it end: {}", case.end.reason);
+    finding.evidence.push(case.world.sources.evidence(case.own_line(), words));
+    finding
+}
+
+/// Causes that are not looked for, and why.
+pub fn not_covered() -> Vec<NotCovered> {
+    let not = |cause, why: &str| NotCovered { cause, why: why.to_owned() };
+    vec![
+        not(Cause::ConntrackFull, "no journal holds conntrack's count and its failed insertions"),
+        not(Cause::ProxyStall, "told as endpoint-lag, with how long the node lagged behind the endpoints"),
+        not(Cause::DrainLocal, "no journal holds a service's externalTrafficPolicy"),
+    ]
+}

@@ -1,0 +1,96 @@
+//! Causes that lie with the pod: it ended, or its server closed the connection. Changes when the evidence for one
+//! does.
+
+use crate::case::Case;
+use crate::draft::Draft;
+use crate::source::Source;
+use crate::words::after;
+use tg_model::outcome::EndReason;
+use tg_model::verdict::{Cause, Finding};
+
+/// The peer ended it, by the client's own record.
+fn by_peer(case: &Case) -> bool {
+    matches!(case.end.reason, EndReason::Reset | EndReason::ClosedByPeer)
+}
+
+/// What the pod's end lacks where nobody saw the FIN or the RST.
+fn unseen(case: &Case) -> &'static str {
+    if case.told.is_empty() {
+        "no node's journal tells of this connection: whether its pod sent a FIN or a RST is not known"
+    } else {
+        "no FIN or RST was seen that its pod's side sent"
+    }
+}
+
+/// The pod was asked to end, or its process ended, and its side sent a FIN or a RST.
+pub fn terminated(case: &Case) -> Option<Finding> {
+    let life = case.life?;
+    if case.is_udp() || !by_peer(case) {
+        return None;
+    }
+    let (draft, _) = end_of_pod(case, life.terminating)?;
+    Some(draft.needs(case.pod_side_end(), unseen(case)).finish())
+}
+
+/// That the pod was asked to end before the connection ended; else, that its process ended about then. With when.
+pub fn end_of_pod<'a>(case: &Case<'a>, terminating: Option<Source>) -> Option<(Draft<'a>, Source)> {
+    let draft = case.draft(Cause::PodTerminated);
+    let name = case.pod_name();
+    let asked = terminating.filter(|s| s.at.perhaps_by(case.ended()));
+    if let Some(asked) = asked {
+        let doubtful = !asked.at.surely_by(case.ended());
+        let draft = draft
+            .proof(asked, format!("{name} was asked to end, {}", after(case.end.ns, asked.at.ns)))
+            .lacks_if(doubtful, "clocks are too far apart to tell that this was before the connection's end");
+        return Some((draft, asked));
+    }
+    let ended = case.process_end()?;
+    Some((draft.proof(ended, format!("{name} ended without being asked to")), ended))
+}
+
+/// The pod's side ended it, and the pod was well.
+pub fn server_closed(case: &Case) -> Option<Finding> {
+    let life = case.life?;
+    let pod_side = case.pod_side_end()?;
+    if case.is_udp() || !by_peer(case) || !case.pod_was_well() {
+        return None;
+    }
+    // Who was asked to end, or was no longer ready, right after it may have ended already.
+    let soon = case.end.ns.saturating_add(crate::case::WATCH_LATE_NS);
+    let next = life.terminating.into_iter().chain(life.unready.iter().copied());
+    let in_doubt = next.map(|s| s.at.earliest()).any(|ns| ns <= soon && ns >= case.end.ns);
+    let draft = case
+        .draft(Cause::ServerClosed)
+        .proof(pod_side.0, pod_side.1)
+        .proof(life.seen, format!("{} lived on", case.pod_name()))
+        .lacks_if(in_doubt, "its pod was in trouble right after: its server may have ended");
+    Some(draft.finish())
+}
+
+/// Without word of the pod's end: its host lost every connection and was never met again.
+pub fn went_by_host_names(case: &Case) -> Option<Finding> {
+    let host = case.conn.host.as_deref()?;
+    if case.world.cluster.watched && case.life.is_some() {
+        return None;
+    }
+    let went = case.world.hosts.went(host)?;
+    let draft = case
+        .draft(Cause::PodTerminated)
+        .proof(case.own_line(), format!("{host} lost every connection, the last {}", after(went, case.end.ns)))
+        .lacks("no cluster's journal tells of its pod's end");
+    let draft = match case.pod_side_end() {
+        Some((source, words)) => draft.proof(source, words),
+        None => draft.lacks(unseen(case)),
+    };
+    Some(draft.finish())
+}
+
+/// The pod's side ended it; what became of the pod nobody told.
+pub fn closed_by_somebody(case: &Case) -> Option<Finding> {
+    if case.life.is_some() {
+        return None;
+    }
+    let (source, words) = case.pod_side_end()?;
+    let draft = case.draft(Cause::ServerClosed).proof(source, words);
+    Some(draft.lacks("no cluster's journal tells whether its pod lived on").finish())
+}

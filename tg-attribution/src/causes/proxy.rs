@@ -1,0 +1,75 @@
+//! Causes that lie with a proxy: a userspace director, or what programs a node's balancer. Changes when the
+//! evidence for one does.
+
+use crate::case::Case;
+use crate::moment::Moment;
+use crate::words::{after, span};
+use tg_model::cluster_event::ProxyPhase;
+use tg_model::node_event::{ConntrackPhase, IpvsConnPhase, NodeEvent, ProxyEnd};
+use tg_model::verdict::{Cause, Finding};
+
+/// A restart's effects come within so long.
+const RESTART_NS: i64 = 10_000_000_000;
+
+/// A backend refused it that was no endpoint any more when it was chosen.
+pub fn refused_by_backend(case: &Case) -> Option<Finding> {
+    let (told, end) = case.proxy_end()?;
+    if end != ProxyEnd::BackendRefused {
+        return None;
+    }
+    let chosen_at = Moment::exact(case.conn.established_ns);
+    let since = case.world.cluster.endpoints.not_ready_since(case.destination?, chosen_at)?;
+    let lag = chosen_at.ns.saturating_sub(since.source.at.ns);
+    let draft = case
+        .draft(Cause::EndpointLag)
+        .proof(told.source, format!("{} refused it: nobody listens there", case.pod_name()))
+        .proof(since.source, format!("its endpoint was not ready for {} already", span(lag.unsigned_abs())));
+    Some(draft.finish())
+}
+
+/// What programs the node's balancer was started again, and its connections went.
+pub fn restart(case: &Case) -> Option<Finding> {
+    if !case.pod_was_well() || case.pod_side_end().is_some() {
+        return None;
+    }
+    let mut nodes = case.told.iter().map(|t| t.node).collect::<Vec<_>>();
+    nodes.dedup();
+    let proxies = &case.world.cluster.proxies;
+    let near = |ns: i64| ns <= case.end.ns && ns >= case.end.ns.saturating_sub(RESTART_NS);
+    let (source, change) =
+        proxies.iter().find(|(s, change)| near(s.at.ns) && nodes.iter().any(|n| is_named(case, *n, &change.node)))?;
+    let dropped = case.events().find_map(|(told, event)| {
+        let words = match event {
+            NodeEvent::ProxyConn(c) if c.end == Some(ProxyEnd::Proxy) => "the proxy ended it",
+            NodeEvent::IpvsConn(c) if c.phase == IpvsConnPhase::Expired => "IPVS expired it",
+            NodeEvent::Conntrack(c) if c.phase == ConntrackPhase::Destroyed => "its conntrack entry was destroyed",
+            _ => return None,
+        };
+        told.source.at.perhaps_by(case.ended()).then(|| (told.source, words.to_owned()))
+    });
+    let what = if change.phase == ProxyPhase::Started { "started" } else { "stopped" };
+    let words = format!("the proxy of {} was {what}, {}", change.node, after(case.end.ns, source.at.ns));
+    let draft = case
+        .draft(Cause::ProxyRestart)
+        .proof(*source, words)
+        .needs(dropped, "what the restart did to the connection was not seen");
+    Some(draft.finish())
+}
+
+/// Whether the node, or a namespace that its observer saw the connection in, has this name.
+fn is_named(case: &Case, node: usize, name: &str) -> bool {
+    let of_machine = case.world.nodes.all.get(node).is_some_and(|n| n.header.machine == name);
+    of_machine
+        || case.events().any(|(told, event)| {
+            told.node == node && netns_of(event).is_some_and(|netns| netns.name.as_deref() == Some(name))
+        })
+}
+
+fn netns_of(event: &NodeEvent) -> Option<&tg_model::node_event::Netns> {
+    match event {
+        NodeEvent::Conntrack(e) => Some(&e.netns),
+        NodeEvent::IpvsDecision(e) => Some(&e.netns),
+        NodeEvent::IpvsConn(e) => Some(&e.netns),
+        _ => None,
+    }
+}

@@ -1,0 +1,103 @@
+//! Causes of an end without a word from the other side. Changes when the evidence for one does.
+
+use crate::case::Case;
+use crate::source::Source;
+use crate::words::after;
+use tg_model::node_event::{NodeEvent, ProxyEnd};
+use tg_model::outcome::EndReason;
+use tg_model::tcp_info::TcpInfo;
+use tg_model::verdict::{Cause, Finding};
+
+/// A cluster tells of a lost node so much later: kubelet's last word counts for 40 s, and more in old clusters.
+const NODE_LATE_NS: i64 = 120_000_000_000;
+
+fn silent(case: &Case) -> bool {
+    matches!(case.end.reason, EndReason::ResponseTimeout | EndReason::UserTimeout | EndReason::Unreachable)
+        && case.pod_side_end().is_none()
+}
+
+/// Sent and not even acknowledged.
+fn unacknowledged(tcp: &TcpInfo) -> bool {
+    tcp.unacknowledged() > 0 && tcp.total_retrans > 0
+}
+
+/// No RST, no FIN, nothing acknowledged; and somebody tells what swallowed it.
+pub fn blackhole(case: &Case) -> Option<Finding> {
+    if !silent(case) || case.end.tcp.is_some_and(|tcp| !unacknowledged(&tcp)) {
+        return None;
+    }
+    let words = match case.end.tcp {
+        Some(tcp) => format!(
+            "no RST, no FIN; {} bytes not acknowledged, {} segments sent again",
+            tcp.unacknowledged(),
+            tcp.total_retrans
+        ),
+        None => "no answer, and no error".to_owned(),
+    };
+    let draft = case
+        .draft(Cause::Blackhole)
+        .proof(case.own_line(), words)
+        .needs(swallowed(case), "neither a node nor the cluster tells what swallowed it");
+    Some(draft.finish())
+}
+
+/// What swallowed it: dropped packets, a node that was lost, a pod whose namespace is gone.
+fn swallowed(case: &Case) -> Option<(Source, String)> {
+    let (from, to) = case.window();
+    let from = from.saturating_sub(case.world.run.period_ns);
+    let dropped = case.events().find_map(|(told, event)| match event {
+        NodeEvent::Drop(d) if told.source.at.latest() >= from && told.source.at.earliest() <= to => {
+            let place = case.world.nodes.name(told.node, Some(&d.netns));
+            Some((told.source, format!("{place} dropped its packets ({})", d.reason)))
+        }
+        NodeEvent::ProxyConn(c) if c.end == Some(ProxyEnd::BackendUnreachable) => {
+            Some((told.source, "its backend could not be reached, says the proxy".to_owned()))
+        }
+        _ => None,
+    });
+    dropped.or_else(|| node_lost(case, from, to)).or_else(|| pod_gone(case, to))
+}
+
+fn node_lost(case: &Case, from: i64, to: i64) -> Option<(Source, String)> {
+    let node = &case.life?.pod.node;
+    let mut changes = case.world.cluster.nodes.iter().filter(|(_, c)| !node.is_empty() && c.node == *node);
+    let (source, _) = changes
+        .find(|(s, c)| !c.ready && s.at.latest() >= from && s.at.earliest() <= to.saturating_add(NODE_LATE_NS))?;
+    Some((*source, format!("its node {node} was not ready, {}", after(case.end.ns, source.at.ns))))
+}
+
+fn pod_gone(case: &Case, to: i64) -> Option<(Source, String)> {
+    let uid = &case.life?.pod.uid;
+    let late = to.saturating_add(crate::case::WATCH_LATE_NS);
+    let gone = case.world.nodes.all.iter().flat_map(|n| &n.namespaces).find(|(source, namespace)| {
+        namespace.gone && namespace.pod_uid.as_ref() == Some(uid) && source.at.earliest() <= late
+    });
+    if let Some((source, _)) = gone {
+        return Some((*source, "its pod's network namespace is gone".to_owned()));
+    }
+    let ended = case.process_end()?;
+    Some((ended, format!("{} ended, {}", case.pod_name(), after(case.end.ns, ended.at.ns))))
+}
+
+/// Acknowledged, and not answered.
+pub fn stalled(case: &Case) -> Option<Finding> {
+    let tcp = case.end.tcp?;
+    if case.end.reason != EndReason::ResponseTimeout || !silent(case) || unacknowledged(&tcp) {
+        return None;
+    }
+    let soon = case.end.ns.saturating_add(crate::case::WATCH_LATE_NS);
+    let (from, _) = case.window();
+    let unready = case.life.and_then(|life| {
+        let near = |s: &&Source| s.at.latest() >= from && s.at.earliest() <= soon;
+        let found = life.unready.iter().find(near)?;
+        Some((*found, format!("{} was no longer ready, {}", case.pod_name(), after(case.end.ns, found.at.ns))))
+    });
+    let through_proxy = case.proxy_end().is_some()
+        || case.events().any(|(_, e)| matches!(e, NodeEvent::ProxyDecision(_) | NodeEvent::ProxyConn(_)));
+    let draft = case
+        .draft(Cause::ServerStalled)
+        .proof(case.own_line(), "everything sent was acknowledged, and an echo did not come")
+        .needs(unready, "the cluster does not tell that the pod was unwell")
+        .lacks_if(through_proxy, "the proxy acknowledged it: whether the pod did is not known");
+    Some(draft.finish())
+}

@@ -1,0 +1,110 @@
+//! Pods over time: names and addresses are used again, UIDs are not. Changes when what is known of a pod does.
+
+use crate::source::Source;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use tg_model::cluster_event::{Pod, PodChange, PodPhase};
+use tg_model::verdict::PodRef;
+
+/// A pod's life, as far as it was seen.
+#[derive(Debug)]
+pub struct Life<'a> {
+    /// As it was told last: addresses and node come after its making.
+    pub pod: &'a Pod,
+    /// The first that was seen of it.
+    pub seen: Source,
+    pub created: Option<Source>,
+    /// Ready for the first time.
+    pub ready: Option<Source>,
+    /// Each time that it was no longer ready without being asked to end.
+    pub unready: Vec<Source>,
+    pub terminating: Option<Source>,
+    pub stopped: Option<Source>,
+    pub gone: Option<Source>,
+}
+
+/// All pods, in the order in which they were seen.
+#[derive(Debug, Default)]
+pub struct Pods<'a> {
+    pub all: Vec<Life<'a>>,
+    by_uid: HashMap<&'a str, usize>,
+    by_name: HashMap<&'a str, Vec<usize>>,
+    by_ip: HashMap<IpAddr, Vec<usize>>,
+}
+
+impl Life<'_> {
+    /// The end of its process, by what was told first of it.
+    pub fn ended(&self) -> Option<Source> {
+        self.stopped.or(self.gone)
+    }
+
+    pub fn to_ref(&self, doomed: Option<bool>) -> PodRef {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let (uid, node, replica_set) = (some(&self.pod.uid), some(&self.pod.node), some(&self.pod.replica_set));
+        PodRef { name: self.pod.name.clone(), uid, node, replica_set, doomed }
+    }
+}
+
+impl<'a> Pods<'a> {
+    pub(super) fn take(&mut self, source: Source, change: &'a PodChange) {
+        let pod = &change.pod;
+        let at = match self.by_uid.get(pod.uid.as_str()) {
+            Some(at) => *at,
+            None => self.add(source, pod),
+        };
+        let Some(life) = self.all.get_mut(at) else { return };
+        life.pod = pod;
+        let first = |slot: &mut Option<Source>| {
+            slot.get_or_insert(source);
+        };
+        match change.phase {
+            PodPhase::Created => first(&mut life.created),
+            PodPhase::Ready => first(&mut life.ready),
+            PodPhase::Unready => life.unready.push(source),
+            PodPhase::Terminating => first(&mut life.terminating),
+            PodPhase::Stopped => first(&mut life.stopped),
+            PodPhase::Gone => first(&mut life.gone),
+        }
+        for ip in &pod.addresses {
+            let list = self.by_ip.entry(ip.to_canonical()).or_default();
+            if list.last() != Some(&at) && !list.contains(&at) {
+                list.push(at);
+            }
+        }
+    }
+
+    fn add(&mut self, seen: Source, pod: &'a Pod) -> usize {
+        let at = self.all.len();
+        let (created, ready, terminating, stopped, gone) = (None, None, None, None, None);
+        self.all.push(Life { pod, seen, created, ready, unready: Vec::new(), terminating, stopped, gone });
+        self.by_uid.insert(&pod.uid, at);
+        self.by_name.entry(&pod.name).or_default().push(at);
+        at
+    }
+
+    pub fn by_uid(&self, uid: &str) -> Option<usize> {
+        self.by_uid.get(uid).copied()
+    }
+
+    /// The pod that had this name at a time of the run's clock.
+    pub fn by_name(&self, name: &str, ns: i64) -> Option<usize> {
+        self.at_time(self.by_name.get(name)?, ns)
+    }
+
+    /// The pod that had this address, where only one had it.
+    pub fn by_ip(&self, ip: IpAddr, ns: i64) -> Option<usize> {
+        let list = self.by_ip.get(&ip)?;
+        // Pods on loopback share an address: then only endpoints tell them apart.
+        let overlap = list.windows(2).any(|pair| match (self.all[pair[0]].ended(), self.all[pair[1]].seen) {
+            (Some(ended), next) => ended.at.ns > next.at.ns,
+            (None, _) => true,
+        });
+        if overlap { None } else { self.at_time(list, ns) }
+    }
+
+    /// The last of them that was there by then; the first where none was yet: clocks are not that exact.
+    fn at_time(&self, list: &[usize], ns: i64) -> Option<usize> {
+        let after = list.partition_point(|at| self.all[*at].seen.at.ns <= ns);
+        list.get(after.saturating_sub(1)).copied()
+    }
+}

@@ -1,0 +1,48 @@
+//! What host names alone tell of servers that went. Changes when that does.
+
+use crate::run::Run;
+use std::collections::HashMap;
+
+/// A host as its connections tell of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Host {
+    /// When it lost its first and its last connection.
+    pub first_loss_ns: Option<i64>,
+    pub last_loss_ns: Option<i64>,
+    /// When a connection to it was established last.
+    pub last_established_ns: i64,
+    /// It has connections at the end.
+    pub lasting: bool,
+}
+
+/// Hosts by name.
+#[derive(Debug, Default)]
+pub struct Hosts {
+    by_name: HashMap<String, Host>,
+}
+
+impl Hosts {
+    pub fn new(run: &Run) -> Hosts {
+        let mut by_name: HashMap<String, Host> = HashMap::new();
+        for conn in &run.conns {
+            let Some(name) = &conn.host else { continue };
+            let fresh = Host { last_established_ns: conn.established_ns, ..Host::default() };
+            let host = by_name.entry(name.clone()).or_insert(fresh);
+            host.last_established_ns = host.last_established_ns.max(conn.established_ns);
+            match conn.loss() {
+                Some(end) => {
+                    host.first_loss_ns = Some(host.first_loss_ns.map_or(end.ns, |ns| ns.min(end.ns)));
+                    host.last_loss_ns = Some(host.last_loss_ns.map_or(end.ns, |ns| ns.max(end.ns)));
+                }
+                None => host.lasting = true,
+            }
+        }
+        Hosts { by_name }
+    }
+
+    /// A host that lost every connection, and had none after that: it seems to have gone. Gives when that was.
+    pub fn went(&self, name: &str) -> Option<i64> {
+        let host = self.by_name.get(name)?;
+        host.last_loss_ns.filter(|lost| !host.lasting && host.last_established_ns <= *lost)
+    }
+}

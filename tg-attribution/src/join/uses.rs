@@ -1,0 +1,143 @@
+//! Which connection used a tuple when. Changes when how an event's owner is told does.
+
+use super::tuples::Hop;
+use crate::moment::Moment;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use tg_model::node_event::Tuple;
+
+/// An event may be stamped so much before the beginning that it belongs to: two readings of one clock.
+const SLACK_NS: i64 = 1_000_000;
+
+/// A tuple's use by a connection, from some time on.
+#[derive(Clone, Copy, Debug)]
+struct Use {
+    from: Moment,
+    conn: usize,
+}
+
+/// Whose an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// No connection's that was established.
+    None,
+    One(usize),
+    /// One of several: the clocks do not tell which.
+    Doubtful,
+}
+
+/// The uses of all tuples, each tuple's in the order of time.
+#[derive(Debug, Default)]
+pub struct Uses {
+    by_tuple: HashMap<(u8, Tuple), Vec<Use>>,
+    /// By the client's end alone, for balancers that know the service by a mark.
+    by_client: HashMap<(u8, SocketAddr), Vec<Use>>,
+}
+
+impl Uses {
+    /// The run itself says so. [`Uses::sort`] must follow.
+    pub fn client(&mut self, protocol: u8, tuple: Tuple, from_ns: i64, conn: usize) {
+        let one = Use { from: Moment::exact(from_ns), conn };
+        self.by_tuple.entry((protocol, tuple)).or_default().push(one);
+        self.by_client.entry((protocol, tuple.src)).or_default().push(one);
+    }
+
+    pub fn sort(&mut self) {
+        for uses in self.by_tuple.values_mut().chain(self.by_client.values_mut()) {
+            uses.sort_by_key(|u| u.from.ns);
+        }
+    }
+
+    /// The owner of the tuple, in either direction, at a time.
+    pub fn owner(&self, protocol: u8, tuple: Tuple, at: Moment) -> Owner {
+        let of = |tuple| self.by_tuple.get(&(protocol, tuple)).map_or(Owner::None, |uses| owner(uses, at));
+        match of(tuple) {
+            Owner::None => of(tuple.reversed()),
+            owner => owner,
+        }
+    }
+
+    /// The owner of a client's end at a time.
+    pub fn owner_of_client(&self, protocol: u8, client: SocketAddr, at: Moment) -> Owner {
+        self.by_client.get(&(protocol, client)).map_or(Owner::None, |uses| owner(uses, at))
+    }
+
+    /// Gives what a translation makes of a tuple to the tuple's owner. `false`: its owner is not known (yet).
+    pub fn follow(&mut self, hop: &Hop) -> bool {
+        let owner = match self.owner(hop.protocol, hop.from, hop.at) {
+            Owner::None => hop.to.iter().find_map(|to| match self.owner(hop.protocol, *to, hop.at) {
+                Owner::None => None,
+                owner => Some(owner),
+            }),
+            owner => Some(owner),
+        };
+        let conn = match owner {
+            None => return false,
+            Some(Owner::One(conn)) => conn,
+            Some(_) => return true,
+        };
+        for tuple in [hop.from, hop.to[0], hop.to[1]] {
+            self.add(hop.protocol, tuple, Use { from: hop.at, conn });
+        }
+        true
+    }
+
+    fn add(&mut self, protocol: u8, tuple: Tuple, one: Use) {
+        // Known the other way round, it is known.
+        let key = (protocol, tuple);
+        let uses = self.by_tuple.entry(key).or_default();
+        let after = uses.partition_point(|u| u.from.ns <= one.from.ns);
+        let is_same = |at: Option<&Use>| at.is_some_and(|u| u.conn == one.conn);
+        if is_same(after.checked_sub(1).and_then(|before| uses.get(before))) {
+            return;
+        }
+        match uses.get_mut(after) {
+            // Seen at another place already, a little later.
+            Some(next) if next.conn == one.conn => next.from = one.from,
+            _ => uses.insert(after, one),
+        }
+    }
+}
+
+/// The last that began by then.
+fn owner(uses: &[Use], at: Moment) -> Owner {
+    let began = |u: &Use, by: i64| u.from.earliest().saturating_sub(SLACK_NS) <= by;
+    let perhaps = uses.partition_point(|u| began(u, at.latest()));
+    let Some(last) = perhaps.checked_sub(1).and_then(|nth| uses.get(nth)) else { return Owner::None };
+    let before = perhaps.checked_sub(2).and_then(|nth| uses.get(nth));
+    match before {
+        Some(before) if before.conn != last.conn && last.from.latest() > at.earliest().saturating_add(SLACK_NS) => {
+            Owner::Doubtful
+        }
+        _ => Owner::One(last.conn),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uses(from: &[(i64, u64)]) -> Vec<Use> {
+        let one = |(conn, (ns, error_ns)): (usize, &(i64, u64))| Use {
+            from: Moment { ns: ns * 1_000_000_000, error_ns: *error_ns, late_ns: 0 },
+            conn,
+        };
+        from.iter().enumerate().map(one).collect()
+    }
+
+    #[test]
+    fn the_last_that_began_has_it_unless_the_clocks_leave_a_doubt() {
+        let s = |s: i64, error_ns: u64| Moment { ns: s * 1_000_000_000, error_ns, late_ns: 0 };
+        let list = uses(&[(10, 0), (20, 0)]);
+        assert_eq!(owner(&list, s(9, 0)), Owner::None);
+        assert_eq!(owner(&list, s(10, 0)), Owner::One(0));
+        assert_eq!(owner(&list, s(19, 0)), Owner::One(0));
+        assert_eq!(owner(&list, s(20, 0)), Owner::One(1));
+        assert_eq!(owner(&list, s(19, 2_000_000_000)), Owner::Doubtful);
+        assert_eq!(owner(&list, s(9, 2_000_000_000)), Owner::One(0));
+        assert_eq!(owner(&list, s(30, 2_000_000_000)), Owner::One(1));
+        assert_eq!(owner(&uses(&[(10, 0)]), s(0, u64::MAX)), Owner::One(0));
+        assert_eq!(owner(&uses(&[(10, 0), (20, u64::MAX)]), s(30, 0)), Owner::Doubtful);
+        assert_eq!(owner(&[], s(0, 0)), Owner::None);
+    }
+}

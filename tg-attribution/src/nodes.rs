@@ -1,0 +1,118 @@
+//! What nodes' journals tell: events on the run's clock, and where a journal has holes. Changes when a verdict
+//! needs more of a node's journal.
+
+mod holes;
+
+pub use holes::Hole;
+
+use crate::input::Journal;
+use crate::moment::Moment;
+use crate::source::{Source, Sources};
+use std::collections::HashSet;
+use tg_model::node_event::{Namespace, Netns, NodeEvent, NodeHeader, NodeLine, Numbered, SnapshotEntry, TimeSource};
+
+/// A node's journal.
+#[derive(Debug)]
+pub struct Node<'a> {
+    pub header: &'a NodeHeader,
+    /// Nothing before it was observed.
+    pub from: Moment,
+    pub holes: Vec<Hole>,
+    pub namespaces: Vec<(Source, &'a Namespace)>,
+}
+
+/// Something that a node told of.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    pub source: Source,
+    /// Which of the nodes.
+    pub node: usize,
+    pub what: What<'a>,
+}
+
+/// What it was.
+#[derive(Clone, Copy, Debug)]
+pub enum What<'a> {
+    Event(&'a NodeEvent),
+    /// It was there before the observer.
+    Snapshot(&'a SnapshotEntry),
+}
+
+impl<'a> Told<'a> {
+    /// The event, where it is no snapshot.
+    pub fn event(&self) -> Option<&'a NodeEvent> {
+        match self.what {
+            What::Event(event) => Some(event),
+            What::Snapshot(_) => None,
+        }
+    }
+}
+
+/// A reader stamps an event so much later than it was, at most, where it is not overloaded.
+pub const READER_LATE_NS: u64 = 20_000_000;
+
+/// Programs whose events are stamped by who reads of them.
+pub fn late_programs(lines: &[(u64, Numbered)]) -> HashSet<&str> {
+    let statuses = lines.iter().filter_map(|(_, l)| match &l.line {
+        NodeLine::Program(p) if p.times == TimeSource::Reader => Some(p.program.as_str()),
+        _ => None,
+    });
+    statuses.collect()
+}
+
+/// All nodes' journals.
+#[derive(Debug, Default)]
+pub struct Nodes<'a> {
+    pub all: Vec<Node<'a>>,
+    /// In the order of time.
+    pub told: Vec<Told<'a>>,
+}
+
+impl<'a> Nodes<'a> {
+    /// `first`: the number of the first of them among the inputs.
+    pub fn new(first: usize, journals: &'a [Journal<Numbered>], sources: &Sources) -> Nodes<'a> {
+        let mut nodes = Nodes::default();
+        for (nth, journal) in journals.iter().enumerate() {
+            nodes.take(first + nth, nth, journal, sources);
+        }
+        nodes.told.sort_by_key(|t| (t.source.at.ns, t.source.input, t.source.seq));
+        nodes
+    }
+
+    fn take(&mut self, input: usize, nth: usize, journal: &'a Journal<Numbered>, sources: &Sources) {
+        let mut lines: Vec<&(u64, Numbered)> = journal.lines.iter().collect();
+        // A line that was written twice is one; their order in the file says nothing.
+        lines.sort_by_key(|(_, l)| l.seq);
+        lines.dedup_by_key(|(_, l)| l.seq);
+        let late = late_programs(&journal.lines);
+        let mut namespaces = Vec::new();
+        for (number, line) in &lines {
+            let source = |ns| sources.source(input, *number, Some(line.seq), ns);
+            match &line.line {
+                NodeLine::Event(e) => {
+                    let mut source = source(e.at_ns);
+                    source.at.late_ns = if late.contains(e.program.as_str()) { READER_LATE_NS } else { 0 };
+                    self.told.push(Told { source, node: nth, what: What::Event(&e.event) });
+                }
+                NodeLine::Snapshot(s) => {
+                    self.told.push(Told { source: source(s.at_ns), node: nth, what: What::Snapshot(&s.entry) });
+                }
+                NodeLine::Namespace(n) => namespaces.push((source(n.at_ns), n)),
+                NodeLine::Header(_)
+                | NodeLine::Program(_)
+                | NodeLine::Watched(_)
+                | NodeLine::Gap(_)
+                | NodeLine::Footer(_) => {}
+            }
+        }
+        let holes = holes::of(input, &lines, journal, sources);
+        let from = sources.at(input, 0);
+        self.all.push(Node { header: &journal.header, from, holes, namespaces });
+    }
+
+    /// The node's name: several may be namespaces that one observer sees.
+    pub fn name(&self, node: usize, netns: Option<&Netns>) -> String {
+        let machine = || self.all.get(node).map_or(String::new(), |n| n.header.machine.clone());
+        netns.and_then(|n| n.name.clone()).unwrap_or_else(machine)
+    }
+}

@@ -1,0 +1,148 @@
+//! What had put a connection where it was. Changes when there is another way to get there.
+
+use crate::case::Case;
+use crate::decisions::{Decided, had_choice_by_cluster};
+use crate::doom;
+use crate::draft::Draft;
+use crate::moment::Moment;
+use crate::source::Sources;
+use crate::words::span;
+use tg_model::node_event::{IpvsConnPhase, NodeEvent};
+use tg_model::verdict::{Cause, Finding};
+
+const NO_DECISION: &str = "no node's journal holds the scheduling decision";
+const BEGUN_LATER: &str = "no node was observed yet when it was placed";
+
+/// What had put it there, and whether its loss was avoidable.
+pub fn placed_by(case: &Case, decided: Option<&Decided>) -> (Finding, Option<bool>) {
+    let replaced = case.conn.id.predecessor().is_some();
+    let finding = stale_reuse(case, decided)
+        .or_else(|| endpoint_lag(case, decided))
+        .or_else(|| replaced.then(|| to_doomed(case, decided)).flatten())
+        .unwrap_or_else(|| scheduled(case, decided));
+    let doomed = matches!(finding.cause, Cause::RescheduledToDoomed | Cause::EndpointLag);
+    let avoidable = match finding.cause {
+        _ if !replaced => Some(false),
+        Cause::Unattributed => None,
+        _ if !doomed => Some(false),
+        _ => match decided {
+            Some(decided) => decided.had_choice,
+            None => had_choice_by_cluster(case.world, case.destination, case.conn.attempt_ns),
+        },
+    };
+    (finding, avoidable)
+}
+
+/// When it was placed: the decision, or some time while it connected.
+fn placed_at(case: &Case, decided: Option<&Decided>) -> Moment {
+    match decided {
+        Some(decided) => decided.source.at,
+        None => {
+            let took = case.conn.established_ns.abs_diff(case.conn.attempt_ns);
+            Moment {
+                ns: case.conn.attempt_ns.saturating_add_unsigned(took / 2),
+                error_ns: took.div_ceil(2),
+                late_ns: 0,
+            }
+        }
+    }
+}
+
+fn with_decision<'a>(case: &Case, draft: Draft<'a>, decided: Option<&Decided>) -> Draft<'a> {
+    draft.needs(decided.map(|d| (d.source, d.decision.evidence.words.clone())), no_decision(case))
+}
+
+fn no_decision(case: &Case) -> &'static str {
+    let nodes = &case.world.nodes.all;
+    let later = nodes.iter().all(|n| n.from.ns > case.conn.established_ns);
+    if later && !nodes.is_empty() { BEGUN_LATER } else { NO_DECISION }
+}
+
+/// A reused port met an old entry of IPVS: none was made for it, and its destination takes no new ones.
+fn stale_reuse(case: &Case, decided: Option<&Decided>) -> Option<Finding> {
+    if decided.is_some() {
+        return None;
+    }
+    let world = case.world;
+    let made = |told: &crate::nodes::Told| matches!(told.event(), Some(NodeEvent::IpvsConn(c)) if c.phase == IpvsConnPhase::Made);
+    if case.told.iter().any(|t| made(t)) {
+        return None;
+    }
+    // The connection before it with the same two ends, whose entry of IPVS led to a destination.
+    let at = world.run.same_ends_before(case.conn)?;
+    let told = crate::case::told_of(world, at);
+    let entry = *told.iter().find(|t| made(t))?;
+    let to = crate::case::led_to(entry)?;
+    let emptied = world.dests.get(&to)?.iter().filter_map(|at| world.nodes.told.get(*at)).rfind(|t| {
+        let weightless = matches!(t.event(), Some(NodeEvent::IpvsDest(d)) if d.destination.weight == 0);
+        weightless && t.source.at.surely_by(Moment::exact(case.conn.attempt_ns))
+    })?;
+    let draft = case
+        .draft(Cause::IpvsPortReuseStale)
+        .proof(Sources::of_run(case.conn.line, case.conn.established_ns), "its port was used before")
+        .proof(entry.source, format!("the entry of that time led to {to}"))
+        .proof(emptied.source, "that destination had no weight any more");
+    Some(draft.finish())
+}
+
+/// It was put on a pod whose endpoint was not ready any more.
+fn endpoint_lag(case: &Case, decided: Option<&Decided>) -> Option<Finding> {
+    let at = placed_at(case, decided);
+    let chosen = decided.map(|d| d.decision.chosen).or(case.destination)?;
+    let since = case.world.cluster.endpoints.not_ready_since(chosen, at)?;
+    let lag = span(at.ns.abs_diff(since.source.at.ns));
+    let draft = case
+        .draft(Cause::EndpointLag)
+        .proof(since.source, format!("the endpoint {chosen} was not ready any more, {lag} before it was chosen"));
+    Some(with_decision(case, draft, decided).finish())
+}
+
+/// It replaced a lost one, and was put on a pod that was to go.
+fn to_doomed(case: &Case, decided: Option<&Decided>) -> Option<Finding> {
+    let draft = replacement(case, Cause::RescheduledToDoomed)?;
+    let Some(life) = case.life else {
+        let host = case.conn.host.as_deref()?;
+        case.world.hosts.went(host)?;
+        let draft = draft.lacks(format!("that {host} was to go is known by its losses only"));
+        return Some(with_decision(case, draft, decided).finish());
+    };
+    let at = placed_at(case, decided);
+    if !doom::doomed_at(&case.world.cluster, life, at.ns) {
+        return None;
+    }
+    let upgrade = case.world.cluster.rollouts.dooming(life, at.ns);
+    let in_doubt = upgrade.is_some_and(|(s, _)| !s.at.surely_by(at));
+    let draft = match upgrade {
+        Some((source, rollout)) => draft.proof(source, format!("the upgrade to {} had begun", rollout.replica_set)),
+        None => draft,
+    };
+    let asked = life.terminating.map(|s| (s, format!("{} was asked to end, later", life.pod.name)));
+    let draft = draft
+        .needs(asked, "that its pod was asked to end was not seen")
+        .lacks_if(in_doubt, "clocks are too far apart to tell that the upgrade had begun");
+    Some(with_decision(case, draft, decided).finish())
+}
+
+fn replacement<'a>(case: &Case<'a>, cause: Cause) -> Option<Draft<'a>> {
+    let before = case.conn.id.predecessor()?;
+    let draft = case.draft(cause);
+    let end = case.world.run.position(before).and_then(|at| case.world.run.conns[at].loss());
+    Some(match end {
+        Some(end) => draft.proof(Sources::of_run(end.line, end.ns), format!("it replaced {before}, lost then")),
+        None => draft.lacks(format!("the run's journal has no end of {before}, which it replaced")),
+    })
+}
+
+/// Nothing odd.
+fn scheduled(case: &Case, decided: Option<&Decided>) -> Finding {
+    let replaced = case.conn.id.predecessor().is_some();
+    // Whether a replacement's pod was to go is not known without a word of the pod.
+    if replaced && case.life.is_none() {
+        let mut missing = vec!["which pod it was on, or whether that was to go, is not known".to_owned()];
+        if decided.is_none() {
+            missing.push(no_decision(case).to_owned());
+        }
+        return Finding::unattributed(missing);
+    }
+    with_decision(case, case.draft(Cause::Scheduled), decided).finish()
+}

@@ -1,0 +1,37 @@
+//! Reports of a run with what nodes and the cluster told beside it. Changes when a form of such a report is added.
+
+mod compare;
+mod explain;
+mod read;
+mod tables;
+mod text;
+
+pub use compare::compare;
+pub use explain::explain;
+pub use read::{Attributed, Journals};
+pub use text::section;
+
+use super::text::{Kept, text_with};
+use serde::Serialize;
+use std::path::Path;
+use tg_model::summary::Summary;
+use tg_model::verdict::RunVerdict;
+
+/// The report as JSON: the summary's fields, and the verdict beside them.
+#[derive(Serialize)]
+pub struct Json<'a> {
+    #[serde(flatten)]
+    summary: &'a Summary,
+    verdict: &'a RunVerdict,
+}
+
+impl<'a> From<&'a Attributed> for Json<'a> {
+    fn from(a: &'a Attributed) -> Json<'a> {
+        Json { summary: &a.summary, verdict: &a.verdict }
+    }
+}
+
+/// The report for people.
+pub fn text(attributed: &Attributed, run: &Path) -> String {
+    text_with(&attributed.summary, &Kept::At(run), |page| section(page, &attributed.verdict))
+}
