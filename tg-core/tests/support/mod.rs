@@ -35,6 +35,10 @@ pub enum Capability {
     Nft,
     /// tcpdump.
     Capture,
+    /// ipvsadm, for a guest whose kernel has IPVS.
+    Ipvsadm,
+    /// nft, for a guest.
+    Nftables,
 }
 
 impl Capability {
@@ -52,6 +56,8 @@ impl Capability {
             Capability::Bpf => "bpf",
             Capability::Nft => "nft",
             Capability::Capture => "capture",
+            Capability::Ipvsadm => "ipvsadm",
+            Capability::Nftables => "nftables",
         }
     }
 
@@ -75,6 +81,8 @@ impl Capability {
                 failure("unshare -n nft add table ip tg; add chain ip tg c { type nat hook prerouting priority 0; }")
             }
             Capability::Capture => failure("tcpdump --version"),
+            Capability::Ipvsadm => failure("dpkg-query -W ipvsadm conntrack"),
+            Capability::Nftables => failure("nft --version"),
             Capability::Devfull => {
                 std::fs::OpenOptions::new().write(true).open("/dev/full").err().map(|e| e.to_string())
             }
