@@ -152,10 +152,10 @@ fn go_on(mut observer: Observer, recorder: &mut Recorder, shared: &Shared, stop:
         more = observer.poll(&mut lines);
         if Instant::now() >= due {
             observer.tick(&mut lines).map_err(Problem::failed)?;
-            tell_attached(&observer, &lines, shared);
             shared.update(observer.figures());
             due = Instant::now() + TICK;
         }
+        tell_attached(&observer, &lines, shared);
         recorder.lines(lines.drain(..));
         recorder.flush();
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 const NEEDS: &[Capability] = &[Capability::Bpf, Capability::Nft, Capability::Netns, Capability::Capture];
 
+#[allow(dead_code, reason = "tests/vm takes some of them")]
 pub fn add(suite: &mut Suite) {
     for kind in KINDS {
         let needs = if kind.v6 { [NEEDS, &[Capability::Ipv6]].concat() } else { NEEDS.to_vec() };
@@ -22,6 +23,21 @@ pub fn add(suite: &mut Suite) {
         test("closed_port", closed_port);
         test("firewall", firewall);
         test("user_timeout", user_timeout);
+    }
+}
+
+/// Those that a guest runs, too, where another kernel is: `tests/vm`.
+#[allow(dead_code, reason = "only tests/vm uses it")]
+pub fn in_a_guest(suite: &mut Suite) {
+    let [v4, _, _, v6] = KINDS;
+    // Before 6.10 there is no event of a reset that no socket sends.
+    let mut tests: Vec<(&str, Kind, fn(Kind))> =
+        vec![("unread_data", v4, unread_data), ("linger_0", v6, linger_0), ("user_timeout", v4, user_timeout)];
+    if gives_reasons() {
+        tests.push(("closed_port", v6, closed_port));
+    }
+    for (name, kind, body) in tests {
+        suite.test(format!("endings::{name}::{kind}"), NEEDS, move || body(kind));
     }
 }
 

@@ -37,6 +37,10 @@ pub enum Capability {
     Capture,
     /// IPVS, in the kernel or as a module.
     Ipvs,
+    /// ipvsadm, for a guest whose kernel has IPVS.
+    Ipvsadm,
+    /// nft, for a guest.
+    Nftables,
 }
 
 impl Capability {
@@ -55,6 +59,8 @@ impl Capability {
             Capability::Nft => "nft",
             Capability::Capture => "capture",
             Capability::Ipvs => "ipvs",
+            Capability::Ipvsadm => "ipvsadm",
+            Capability::Nftables => "nftables",
         }
     }
 
@@ -79,6 +85,8 @@ impl Capability {
             }
             Capability::Capture => failure("tcpdump --version"),
             Capability::Ipvs => failure("modprobe ip_vs").filter(|_| !std::path::Path::new("/proc/net/ip_vs").exists()),
+            Capability::Ipvsadm => failure("dpkg-query -W ipvsadm conntrack"),
+            Capability::Nftables => failure("nft --version"),
             Capability::Devfull => {
                 std::fs::OpenOptions::new().write(true).open("/dev/full").err().map(|e| e.to_string())
             }

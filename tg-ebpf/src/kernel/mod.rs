@@ -21,6 +21,7 @@ mod probes;
 mod programs;
 mod rights;
 mod trackers;
+mod uevents;
 
 pub use error::ObserveError;
 pub use host::{Finding, findings};

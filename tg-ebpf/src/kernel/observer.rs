@@ -11,6 +11,7 @@ use super::modules::Modules;
 use super::namespaces::{Namespaces, inode};
 use super::programs::{self, Programs};
 use super::trackers::{FIRST_TOKEN, Heard, Snapshot, Trackers};
+use super::uevents::Uevents;
 use crate::decode::{self, KernelNames};
 use crate::name;
 use crate::nat::{Translations, Vips};
@@ -37,6 +38,7 @@ const TRANSLATIONS: usize = 1 << 18;
 const RECORDS_AT_ONCE: usize = 8192;
 const RING: Token = Token(0);
 const WAKE: Token = Token(1);
+const UEVENTS: Token = Token(2);
 
 /// What to observe.
 #[derive(Clone, Debug)]
@@ -56,6 +58,7 @@ pub struct Observer {
     settings: Settings,
     programs: Programs,
     modules: Modules,
+    uevents: Uevents,
     ring: RingBuf<MapData>,
     names: KernelNames,
     filter: Filter,
@@ -90,6 +93,8 @@ impl Observer {
         let ring: RingBuf<MapData> = maps::take(&mut programs.bpf, "EVENTS")?;
         let registered = poll.registry().register(&mut SourceFd(&ring.as_raw_fd()), RING, Interest::READABLE);
         registered.map_err(ObserveError::Wait)?;
+        // Before modules are looked for: one that comes in between is told of.
+        let uevents = Uevents::listen(poll.registry(), UEVENTS);
         let now = since(settings.origin_ns);
         let filter = Filter::new(&mut programs.bpf, Vips::new(settings.vips.iter().copied()))?;
         let losses = Losses::new(&mut programs.bpf, now)?;
@@ -98,6 +103,7 @@ impl Observer {
             settings,
             programs,
             modules,
+            uevents,
             ring,
             names: fields.names,
             filter,
@@ -167,6 +173,11 @@ impl Observer {
         changed
     }
 
+    fn look_at_modules(&mut self, now: u64, lines: &mut Vec<NodeLine>) {
+        lines.extend(self.look_for_modules(None).into_iter().map(NodeLine::Program));
+        self.look_at_directors(now, lines);
+    }
+
     /// How each program is attached.
     pub fn status(&self) -> &[ProgramStatus] {
         &self.programs.status
@@ -196,6 +207,9 @@ impl Observer {
 
     /// Takes what there is, of records so many at most. True where there may be more.
     pub fn poll(&mut self, lines: &mut Vec<NodeLine>) -> bool {
+        if self.uevents.of_modules() {
+            self.look_at_modules(since(self.settings.origin_ns), lines);
+        }
         let more = self.take_records(lines);
         self.take_heard(lines);
         more
@@ -259,9 +273,8 @@ impl Observer {
     /// What is read once a second: counters, losses, namespaces that came.
     pub fn tick(&mut self, lines: &mut Vec<NodeLine>) -> Result<(), ObserveError> {
         let now = since(self.settings.origin_ns);
-        lines.extend(self.look_for_modules(None).into_iter().map(NodeLine::Program));
         self.look_for_namespaces(now, lines)?;
-        self.look_at_directors(now, lines);
+        self.look_at_modules(now, lines);
         let changed = self.flows.changed(now + self.settings.origin_ns, &self.programs.interfaces);
         for mut segments in changed {
             segments.last_ns = segments.last_ns.saturating_sub(self.settings.origin_ns);
@@ -426,4 +439,4 @@ fn by_netlink(status: &mut ProgramStatus, error: Option<&str>) {
     }
 }
 
-const _: () = assert!(FIRST_TOKEN > WAKE.0);
+const _: () = assert!(FIRST_TOKEN > UEVENTS.0);
