@@ -7,7 +7,7 @@ use super::flows::Flows;
 use super::losses::{Figures, Losses};
 use super::maps;
 use super::namespaces::{Namespaces, inode};
-use super::programs::Programs;
+use super::programs::{Programs, chain};
 use super::trackers::{FIRST_TOKEN, Heard, LISTENERS_MAX, Snapshot, Trackers};
 use crate::decode::{self, KernelNames};
 use crate::name;
@@ -20,7 +20,7 @@ use nix::time::{ClockId, clock_gettime};
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub struct Settings {
     pub namespaces: Vec<String>,
     /// Interfaces to count segments on.
     pub interfaces: Vec<Interface>,
+    /// Let the kernel measure the programs' run time, which costs some more of it.
+    pub run_time: bool,
     /// CLOCK_MONOTONIC at the journal's start.
     pub origin_ns: u64,
 }
@@ -67,12 +69,16 @@ pub struct Observer {
     /// Events by program, of those that have no counter in the kernel.
     heard: u64,
     last_tick_ns: u64,
+    /// The kernel measures as long as it is open.
+    _run_time: Option<OwnedFd>,
 }
 
 impl Observer {
     /// Loads and attaches. Gives the first lines, too: each program's status, the filter, the snapshot.
     pub fn start(settings: Settings) -> Result<(Observer, Vec<NodeLine>), ObserveError> {
         let fields = Fields::read()?;
+        let run_time = settings.run_time.then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime)).transpose();
+        let run_time = run_time.map_err(|e| ObserveError::RunTime(chain(&e)))?;
         let mut programs = Programs::attach(&fields, &settings.interfaces)?;
         let poll = Poll::new().map_err(ObserveError::Wait)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(ObserveError::Wait)?);
@@ -99,6 +105,7 @@ impl Observer {
             undecodable: 0,
             heard: 0,
             last_tick_ns: now,
+            _run_time: run_time,
         };
         let lines = observer.begin(now)?;
         Ok((observer, lines))
