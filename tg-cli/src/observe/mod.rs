@@ -124,6 +124,8 @@ pub fn observe(args: &ObserveArgs) -> Result<(), Problem> {
         }
     });
     let waiting = waiting.context("starting the thread that waits for signals").map_err(Problem::Failed)?;
+    // Who was told that it observes finds the beginning where it belongs.
+    recorder.flush();
     output::stderr("observing");
     let observed = go_on(observer, &mut recorder, &shared, &stop);
     handle.close();

@@ -50,6 +50,8 @@ fn recorded_and_lost_are_all() {
     for line in &lines {
         let Some(program) = line["program"].as_str() else { continue };
         match line["kind"].as_str().unwrap() {
+            // Netlink's may be lost, too, but how many the kernel does not say.
+            _ if program == "conntrack" => {}
             "node-event" => *told.entry(program).or_default() += 1,
             "node-gap" => {
                 assert_eq!(line["cause"], "ring-full", "{line}");
