@@ -37,7 +37,7 @@ impl Client {
         match self {
             Client::Nobody => "floor alone",
             Client::Elsewhere => "tg not watched",
-            Client::Watched => "tg uring watched",
+            Client::Watched => "tg watched",
         }
     }
 
