@@ -6,6 +6,7 @@ mod echo;
 mod floor;
 mod load;
 mod machine;
+mod observer;
 mod peers;
 mod process;
 mod programs;
@@ -72,6 +73,11 @@ enum Suite {
         #[command(flatten)]
         common: Common,
     },
+    /// What `tg-cli observe` costs, and whether it accounts for a flood
+    Observer {
+        #[command(flatten)]
+        common: Common,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -79,7 +85,8 @@ struct Common {
     /// Rounds in which each client has its turn
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
-    /// Seconds of load in each turn [default: 10; capacity 5, scale 6]
+    /// Seconds of load in each turn [default: 10; capacity 5, scale 6,
+    /// observer 2]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: Option<u32>,
     /// How many seconds each round may wait for a quiet machine
@@ -115,6 +122,7 @@ fn run(cli: &Cli) -> anyhow::Result<bool> {
         Suite::Scale { common } => (common, suite::scale::run(&common.options(6)?)?),
         Suite::Stall { common } => (common, suite::stall::run(&common.options(10)?)?),
         Suite::Reconnect { common } => (common, suite::reconnect::run(&common.options(10)?)?),
+        Suite::Observer { common } => (common, suite::observer::run(&common.options(2)?)?),
     };
     tell(common, &page)?;
     Ok(common.smoke || page.failures.is_empty())

@@ -78,17 +78,18 @@ pub struct Owner {
 }
 
 /// Reads `/proc/PID/cgroup`. Kubernetes writes `…/kubepods-burstable-podUID.slice/cri-containerd-ID.scope`
-/// (systemd, dashes of the UID as underscores) or `/kubepods/burstable/podUID/ID` (cgroupfs); the runtimes'
-/// prefixes are those of containerd, CRI-O and docker.
+/// (systemd, dashes of the UID as underscores), the same with `:cri-containerd:ID` after it, or
+/// `/kubepods/burstable/podUID/ID` (cgroupfs); in kind all of it is under `kubelet`. The runtimes' prefixes are those
+/// of containerd, CRI-O and docker.
 pub fn owner(cgroup: &str) -> Owner {
     let mut owner = Owner::default();
-    for part in cgroup.lines().filter_map(|l| l.splitn(3, ':').nth(2)).flat_map(|path| path.split('/')) {
+    for part in cgroup.lines().filter_map(|l| l.splitn(3, ':').nth(2)).flat_map(|path| path.split(['/', ':'])) {
         let bare = part.strip_suffix(".slice").or_else(|| part.strip_suffix(".scope")).unwrap_or(part);
-        let last = bare.rsplit_once("pod").filter(|_| bare.starts_with("kubepods") || bare.starts_with("pod"));
+        let last = bare.rsplit_once("pod").filter(|_| bare.contains("kubepods") || bare.starts_with("pod"));
         if let Some(uid) = last.map(|(_, uid)| uid.replace('_', "-")).filter(|uid| is_uid(uid)) {
             owner.pod_uid = Some(uid);
         }
-        let id = bare.rsplit_once(['-', ':']).map_or(bare, |(_, id)| id);
+        let id = bare.rsplit_once('-').map_or(bare, |(_, id)| id);
         if id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
             owner.container = Some(id.into());
         }
@@ -142,11 +143,25 @@ mod tests {
             ),
             format!("0::/kubepods.slice/kubepods-pod{under}.slice/crio-{id}.scope/container"),
             format!("12:memory:/other\n0::/kubepods/besteffort/pod{uid}/{id}\n"),
+            format!("11:pids:/kubepods/burstable/pod{uid}/{id}\n10:cpu,cpuacct:/kubepods/burstable/pod{uid}/{id}\n"),
+            format!("0::/kubepods/burstable/pod{uid}/crio-{id}"),
+            format!("0::/system.slice/containerd.service/kubepods-burstable-pod{under}.slice:cri-containerd:{id}"),
+            format!(
+                "0::/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod{under}.slice/cri-containerd-{id}.scope"
+            ),
+            format!(
+                "0::/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{under}.slice/docker-{id}.scope"
+            ),
         ] {
             assert_eq!(owner(&text), Owner { pod_uid: Some(uid.into()), container: Some(id.clone()) }, "{text}");
         }
-        let docker = owner(&format!("0::/system.slice/docker-{id}.scope"));
-        assert_eq!(docker, Owner { pod_uid: None, container: Some(id) });
+        for docker in [format!("0::/system.slice/docker-{id}.scope"), format!("3:cpuset:/docker/{id}\n0::/\n")] {
+            assert_eq!(owner(&docker), Owner { pod_uid: None, container: Some(id.clone()) }, "{docker}");
+        }
+        // A static pod's UID is a checksum.
+        let uid = "0123456789abcdef0123456789abcdef";
+        let fixed = owner(&format!("0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{uid}.slice"));
+        assert_eq!(fixed, Owner { pod_uid: Some(uid.into()), container: None });
         for text in ["0::/", "", "0::/user.slice/user-1000.slice/session-1.scope", "0::/podman", "x"] {
             assert_eq!(owner(text), Owner::default(), "{text}");
         }

@@ -2,6 +2,7 @@
 
 pub mod accuracy;
 pub mod capacity;
+pub mod observer;
 pub mod reconnect;
 pub mod scale;
 pub mod stall;

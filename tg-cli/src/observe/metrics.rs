@@ -19,10 +19,8 @@ pub fn text(figures: &BTreeMap<&'static str, Figures>, lines: u64) -> String {
     family("tg_observer_missed_total", "Runs that the kernel left out: the program was running.", &|f| {
         f.kernel.missed.to_string()
     });
-    family("tg_observer_runs_total", "Runs; 0 where kernel.bpf_stats_enabled is 0.", &|f| {
-        f.kernel.run_count.to_string()
-    });
-    family("tg_observer_run_seconds_total", "Time in the program; 0 where kernel.bpf_stats_enabled is 0.", &|f| {
+    family("tg_observer_runs_total", "Runs; with --run-time.", &|f| f.kernel.run_count.to_string());
+    family("tg_observer_run_seconds_total", "Time in the program; with --run-time.", &|f| {
         format!("{:.9}", f.kernel.run_time_ns as f64 / 1e9)
     });
     let name = "tg_observer_lines_total";

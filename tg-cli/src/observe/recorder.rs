@@ -7,11 +7,10 @@ use crate::exit::Problem;
 use crate::output;
 use anyhow::Context;
 use std::fs::File;
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tg_model::node_event::{NodeLine, Numbered, encode_node_line};
-use tg_model::wire::printable;
 
 /// A place for bytes, until writing there fails.
 struct Sink {
@@ -42,6 +41,8 @@ pub struct Recorder {
     said: Sink,
     buffer: Vec<u8>,
     told: bool,
+    /// Somebody reads stdout at a terminal.
+    wrap: bool,
 }
 
 impl Recorder {
@@ -58,7 +59,16 @@ impl Recorder {
         };
         let path = path.unwrap_or(Path::new("-")).to_owned();
         let (journal, said) = (Sink::new(journal), Sink::new(said));
-        Ok(Recorder { next: 0, backlog, journal, path, said, buffer: Vec::new(), told: false })
+        Ok(Recorder {
+            next: 0,
+            backlog,
+            journal,
+            path,
+            said,
+            buffer: Vec::new(),
+            told: false,
+            wrap: io::stdout().is_terminal(),
+        })
     }
 
     /// Takes a line.
@@ -69,8 +79,10 @@ impl Recorder {
         encode_node_line(&numbered, &mut self.buffer);
         let bytes = &self.buffer;
         self.journal.with(|to| to.write_all(bytes));
-        if let Some(text) = text::line(&numbered.line) {
-            self.said.with(|to| writeln!(to, "{}", printable(text.as_bytes())));
+        if self.said.to.is_some()
+            && let Some(text) = text::told(&numbered.line, self.wrap)
+        {
+            self.said.with(|to| to.write_all(text.as_bytes()));
         }
         self.backlog.push(numbered.seq, bytes);
     }

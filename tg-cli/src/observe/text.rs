@@ -1,5 +1,6 @@
 //! Lines for people. Changes when their words do.
 
+use crate::report::Page;
 use tg_model::node_event::{
     Candidate, Conntrack, Gap, IpvsDecision, IpvsDest, IpvsService, Netns, NodeEvent, NodeLine, ProgramStatus, Reset,
     StateChange, TcpState, Tuple,
@@ -8,19 +9,41 @@ use tg_model::node_event::{
 /// One for each program: how it is attached, or why it is not and what that costs.
 pub fn status(programs: &[ProgramStatus]) -> Vec<String> {
     let line = |p: &ProgramStatus| {
-        let head = format!("{:<14}", p.program);
+        let head = format!("{:<14} ", p.program);
         let cost = p.cost.as_ref().map(|c| format!("; {c}")).unwrap_or_default();
-        match &p.way {
-            Some(way) if p.refused.is_empty() => format!("{head} {way}{cost}"),
-            Some(way) => format!("{head} {way} (not by {}){cost}", p.refused.join(", ")),
-            None => format!("{head} off: {}{cost}", p.refused.join(", ")),
-        }
+        let said = match &p.way {
+            Some(way) if p.refused.is_empty() => format!("{way}{cost}"),
+            Some(way) => format!("{way} (not by {}){cost}", p.refused.join(", ")),
+            None => format!("off: {}{cost}", p.refused.join(", ")),
+        };
+        let mut page = Page::default();
+        page.hanging(&head, head.len(), &said);
+        page.finish().trim_end().to_owned()
     };
     programs.iter().map(line).collect()
 }
 
+/// What is worth telling, after the seconds since the start: a line for each. `wrap`: broken into as many as fit a
+/// terminal, which a pipe to `grep` must not be.
+pub fn told(line: &NodeLine, wrap: bool) -> Option<String> {
+    let text = self::line(line)?;
+    let at_ns = match line {
+        NodeLine::Event(e) => e.at_ns,
+        NodeLine::Watched(w) => w.at_ns,
+        NodeLine::Gap(g) => g.to_ns,
+        _ => 0,
+    };
+    let lead = format!("{:>9.3}  ", at_ns as f64 / 1e9);
+    let mut page = Page::default();
+    match wrap {
+        true => page.hanging(&lead, lead.len() + 2, &text),
+        false => page.line(&format!("{lead}{text}")),
+    }
+    Some(page.finish())
+}
+
 /// What is worth a line on stdout: what ends connections, who is behind a service, what was lost.
-pub fn line(line: &NodeLine) -> Option<String> {
+fn line(line: &NodeLine) -> Option<String> {
     match line {
         NodeLine::Event(observed) => event(&observed.event),
         NodeLine::Watched(w) => w.backend_of.map(|service| format!("behind {service}: {}", w.address)),
@@ -119,10 +142,15 @@ mod tests {
             socket: false,
             client: Some(tuple("198.51.100.1:4711", "192.0.2.1:80")),
         });
-        let said = line(&NodeLine::Event(Box::new(Observed { at_ns: 1, program: "send-reset".into(), event })));
+        let event = NodeLine::Event(Box::new(Observed { at_ns: 12_345_600_000, program: "send-reset".into(), event }));
+        let said = line(&event);
         let want = "reset sent by pod-1: 10.0.0.2:8080 > 10.0.0.1:3333, NO_SOCKET; client's connection \
                     198.51.100.1:4711 > 192.0.2.1:80";
         assert_eq!(said.as_deref(), Some(want));
+        assert_eq!(told(&event, false), Some(format!("   12.346  {want}\n")));
+        let wrapped = "   12.346  reset sent by pod-1: 10.0.0.2:8080 > 10.0.0.1:3333, NO_SOCKET;\n             \
+                       client's connection 198.51.100.1:4711 > 192.0.2.1:80\n";
+        assert_eq!(told(&event, true).as_deref(), Some(wrapped));
     }
 
     #[test]

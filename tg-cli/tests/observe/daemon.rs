@@ -1,11 +1,12 @@
 //! The daemon itself: what it needs, what it serves, how it ends.
 
-use crate::faults_support::{eventually, run, shell, start, tg, through};
-use crate::network::{KINDS, Network, within};
+use crate::faults_support::{eventually, lines_of, run, shell, start, tg, through};
+use crate::network::{KINDS, Network, Observer, within};
 use crate::support::{Capability, Suite};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 
 const BPF: &[Capability] = &[Capability::Bpf];
 
@@ -20,6 +21,12 @@ pub fn add(suite: &mut Suite) {
     suite.test("daemon::two_at_once".into(), &network, two_at_once);
     suite.test("daemon::what_was_there_before".into(), &network, what_was_there_before);
     suite.test("daemon::namespaces_come_and_go".into(), &network, namespaces_come_and_go);
+    suite.test("daemon::only_the_namespaces_asked_for".into(), &network, only_the_namespaces_asked_for);
+    suite.test("daemon::root_keeps_few_capabilities".into(), &root, root_keeps_few_capabilities);
+    for (name, signal) in [("sigterm", "TERM"), ("sigkill", "KILL")] {
+        suite.test(format!("daemon::nothing_stays_attached::{name}"), &network, || nothing_stays_attached(signal));
+    }
+    suite.test("daemon::run_time".into(), &network, run_time);
 }
 
 fn usage() {
@@ -69,6 +76,112 @@ fn an_ordinary_user() {
     observer.end().exits(0).keeps_from(&["off: BTF"]);
 }
 
+/// Every thread of it gives up what is not needed, from every set: also what an exec could bring back.
+fn root_keeps_few_capabilities() {
+    let observer = start(&mut tg("observe --vip 192.0.2.1:80 --listen 127.0.0.1:0"));
+    observer.says("observing");
+    let kept = 1u64 << 12 | 1 << 19 | 1 << 21;
+    for task in std::fs::read_dir(format!("/proc/{}/task", observer.id())).unwrap() {
+        let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+        for (set, most) in [("CapInh:", 0), ("CapPrm:", kept), ("CapEff:", kept), ("CapBnd:", kept), ("CapAmb:", 0)] {
+            let has = status.lines().find_map(|l| u64::from_str_radix(l.strip_prefix(set)?.trim(), 16).ok()).unwrap();
+            // Where tests themselves run with fewer, it has no more.
+            assert_eq!(has & !most, 0, "{set} {has:x} of {status}");
+        }
+    }
+    observer.signal("TERM");
+    observer.end().exits(0);
+}
+
+/// Numbers after a word in what the kernel tells of a process's open files.
+fn in_fdinfo(pid: u32, word: &str) -> Vec<u32> {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap();
+    let texts = files.filter_map(|f| std::fs::read_to_string(f.ok()?.path()).ok());
+    let number = |text: String| text.lines().find_map(|l| l.strip_prefix(word)?.trim().parse().ok());
+    texts.filter_map(number).collect()
+}
+
+/// However it ends: its programs and links are gone from the kernel, also those on an interface.
+fn nothing_stays_attached(signal: &str) {
+    let network = Network::new(KINDS[0]);
+    let observer = network.observe(&format!("--interface {node}/n0 --interface {node}/n1=xdp", node = network.node()));
+    let ids = in_fdinfo(observer.running.id(), "prog_id:");
+    let links = in_fdinfo(observer.running.id(), "link_id:");
+    assert!(ids.len() >= 8 && links.len() >= 9, "{ids:?} {links:?}");
+    let programs = || aya::programs::loaded_programs().filter_map(Result::ok).map(|p| p.id()).collect::<Vec<_>>();
+    let loaded = programs();
+    assert!(ids.iter().all(|id| loaded.contains(id)), "{ids:?} of {loaded:?}");
+    let on_interface = || {
+        let shown = Command::new("ip").args(["-n", &network.node(), "-d", "link", "show", "n1"]).output().unwrap();
+        String::from_utf8(shown.stdout).unwrap().contains("xdp")
+    };
+    assert!(on_interface());
+    let journal = observer.journal.clone();
+    observer.running.signal(signal);
+    let done = observer.running.end();
+    let lines = lines_of(&std::fs::read(journal).unwrap());
+    if signal == "TERM" {
+        done.exits(0);
+        assert_eq!(lines.last().unwrap()["kind"], "node-footer");
+        // It has waited for that: nothing is left to the kernel's leisure.
+        assert!(!on_interface());
+    } else {
+        done.was_killed();
+        assert_ne!(lines.last().unwrap()["kind"], "node-footer");
+    }
+    // The kernel frees a program once nobody can be running it any more.
+    eventually("the programs are gone", || programs().iter().all(|id| !ids.contains(id)).then_some(()));
+    let left = || aya::programs::loaded_links().filter_map(Result::ok).map(|l| l.id()).any(|id| links.contains(&id));
+    eventually("the links are gone", || (!left()).then_some(()));
+    assert!(!on_interface());
+}
+
+/// The kernel measures only where it was asked for.
+fn run_time() {
+    let network = Network::new(KINDS[0]);
+    let observer = network.observe("--listen 127.0.0.1:0 --run-time");
+    let place: SocketAddr = observer.running.says("/healthz at http://").parse().unwrap();
+    within(&network.client(), || TcpStream::connect(network.vip()).unwrap_err());
+    for figure in ["tg_observer_runs_total", "tg_observer_run_seconds_total"] {
+        eventually(figure, || {
+            let metrics = body(TcpStream::connect(place).unwrap(), "/metrics");
+            let value = metrics.lines().find_map(|l| l.strip_prefix(figure)?.strip_prefix("{program=\"send-reset\"} "));
+            // Before the first tick it has no figures.
+            (value?.parse::<f64>().unwrap() > 0.0).then_some(())
+        });
+    }
+    observer.end();
+}
+
+/// A filter that changes while the observer runs: a namespace that is asked for is told of from when it comes, also
+/// when another one comes under its name; others are not.
+fn only_the_namespaces_asked_for() {
+    let network = Network::new(KINDS[0]);
+    let name = format!("{}-late", network.node());
+    let observer = network.observe(&format!("--netns {name}"));
+    let refused = |netns: &str| drop(within(netns, || TcpStream::connect(network.vip()).unwrap_err()));
+    let mut inodes = Vec::new();
+    for _ in 0..2 {
+        shell(&format!("ip netns add {name} && ip -n {name} link set lo up"));
+        shell(&format!("ip -n {name} addr add {}/32 dev lo", network.vip().ip()));
+        let known = |l: &serde_json::Value| {
+            let inode = &l["netns"]["inode"];
+            let new = l["kind"] == "node-namespace" && l["netns"]["name"] == *name && l["gone"] == false;
+            (new && !inodes.contains(inode)).then(|| inode.clone())
+        };
+        let inode = eventually("it is known", || observer.lines().iter().find_map(known));
+        refused(&network.client());
+        refused(&name);
+        observer.awaits("its reset is told", |l| l["event"] == "reset-sent" && l["netns"]["inode"] == inode);
+        inodes.push(inode);
+        // A listener of another test keeps it, and its number, for a moment.
+        shell(&format!("ip netns del {name}"));
+    }
+    let lines = observer.end();
+    let told = |l: &&serde_json::Value| ["reset-sent", "reset-received", "tcp-state"].iter().any(|e| l["event"] == **e);
+    assert!(lines.iter().filter(told).all(|l| inodes.contains(&l["netns"]["inode"])), "{lines:#?}");
+}
+
 fn get(stream: impl Read + Write, path: &str) -> impl BufRead {
     let mut stream = stream;
     write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
@@ -92,14 +205,30 @@ fn http() {
     assert_eq!(body(connect(), "/healthz"), "ok\n");
     let status: serde_json::Value = serde_json::from_str(&body(connect(), "/status")).unwrap();
     assert!(status["programs"].as_array().unwrap().iter().any(|p| p["program"] == "send-reset" && p["way"] != "null"));
+    assert!(status["capabilities"].as_object().unwrap().values().all(serde_json::Value::is_string));
     let events = get(connect(), "/events?from=0");
+    let (mut from_now, lines_before) = (get(connect(), "/events"), status["lines"].as_u64().unwrap());
+    // Its head comes once its place in the journal is settled.
+    let mut head = String::new();
+    while head != "\r\n" {
+        head.clear();
+        assert_ne!(from_now.read_line(&mut head).unwrap(), 0);
+    }
     drop(within(&network.client(), || TcpStream::connect(network.vip()).unwrap()));
     drop(listener.accept().unwrap());
     observer.awaits("the binding is told", |l| l["phase"] == "seen");
     eventually("/metrics counts it", || {
         body(connect(), "/metrics").contains("tg_observer_events_total{program=\"binding\"} 1").then_some(())
     });
+    for (path, code) in [("/nowhere", "404"), ("/events?from=x", "400")] {
+        let mut line = String::new();
+        get(connect(), path).read_line(&mut line).unwrap();
+        assert!(line.contains(code), "{path}: {line}");
+    }
     let (journal, lines) = (observer.journal.clone(), observer.end());
+    let first = from_now.lines().map_while(Result::ok).find(|l| l.starts_with('{')).unwrap();
+    let first: serde_json::Value = serde_json::from_str(&first).unwrap();
+    assert!(first["seq"].as_u64().unwrap() >= lines_before, "{first}");
     let mut got: Vec<String> = events.lines().map_while(Result::ok).collect();
     let start = got.iter().position(|l| l.starts_with("{\"v\":1,\"seq\":0,")).unwrap();
     got.drain(..start);
@@ -127,11 +256,19 @@ fn two_at_once() {
     let [first, second] = observers;
     first.running.kill().was_killed();
     assert!(path.exists());
+    // The other one is not disturbed by that.
+    let before = events_of(&second, "reset-sent");
+    within(&network.client(), || TcpStream::connect(network.vip()).unwrap_err());
+    eventually("the next reset is told", || (events_of(&second, "reset-sent") == before + 1).then_some(()));
     let again = network.observe(&format!("--listen unix:{}", path.display()));
     assert_eq!(body(UnixStream::connect(&path).unwrap(), "/healthz"), "ok\n");
     again.end();
     second.end();
     assert!(!path.exists());
+}
+
+fn events_of(observer: &Observer, event: &str) -> usize {
+    observer.lines().iter().filter(|l| l["event"] == event).count()
 }
 
 /// A connection that an observer finds is told as such, and its end as that of any other.

@@ -1,6 +1,7 @@
 //! Every way that a connection can be ended in: each is told with the right tuple, namespace, reason and
 //! client's connection, and nothing else is.
 
+use crate::faults_support::eventually;
 use crate::network::{Captured, KINDS, Kind, Network, Observer, POD, tuple, within};
 use crate::support::{Capability, Suite};
 use serde_json::Value;
@@ -22,7 +23,10 @@ pub fn add(suite: &mut Suite) {
         test("linger_0", linger_0);
         test("closed_port", closed_port);
         test("firewall", firewall);
+        test("half_open", half_open);
+        test("orderly", orderly);
         test("user_timeout", user_timeout);
+        test("black_hole", black_hole);
     }
 }
 
@@ -175,8 +179,7 @@ fn user_timeout(kind: Kind) {
     let mut connection = Connection::new(&network, &listener);
     let client = connection.of_client();
     SockRef::from(&connection.client).set_tcp_user_timeout(Some(Duration::from_millis(200))).unwrap();
-    let family = if kind.v6 { "ip6" } else { "ip" };
-    network.nft(&format!("add rule {family} tg forward tcp dport {POD} drop\n"));
+    network.lose(&format!("tcp dport {POD}"));
     connection.client.write_all(b"vanishes").unwrap();
     assert_eq!(connection.client.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::TimedOut);
     let name = network.client();
@@ -189,4 +192,74 @@ fn user_timeout(kind: Kind) {
     assert_eq!(events(&lines, "reset-sent"), Vec::<&Value>::new());
     let drops = events(&lines, "drop");
     assert!(drops.iter().any(|d| d["client"] == client && d["reason"] == "NETFILTER_DROP"), "{drops:#?}");
+}
+
+/// The pod's end is gone, and the reset that told so was lost: the client's next segment is answered by a reset of
+/// whoever listens there now.
+fn half_open(kind: Kind) {
+    let network = Network::new(kind);
+    let (listener, capture, observer) = (network.listener(), network.capture("n1", "tcp-rst"), network.observe(""));
+    let Connection { client: mut socket, pod } = Connection::new(&network, &listener);
+    let client = tuple(socket.local_addr().unwrap(), socket.peer_addr().unwrap());
+    network.lose("tcp flags rst");
+    SockRef::from(&pod).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(pod);
+    observer.awaits("the lost reset is dropped", |l| l["event"] == "drop" && l["reason"] == "NETFILTER_DROP");
+    network.pass();
+    socket.write_all(b"anybody there?").unwrap();
+    assert_eq!(socket.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    eventually("the second reset is sent", || (events(&observer.lines(), "reset-sent").len() == 2).then_some(()));
+    observer.awaits("a reset is received", |l| l["event"] == "reset-received");
+    let captured = capture.end(2, |_| true);
+    let wire: Vec<Value> = captured.iter().map(|s| tuple(s.src, s.dst)).collect();
+    let lines = observer.end();
+    let sent = events(&lines, "reset-sent");
+    assert_eq!(sent.iter().map(|s| s["tuple"].clone()).collect::<Vec<_>>(), wire);
+    // The second is a listener's, which has no connection for such a segment.
+    for (sent, reason) in sent.into_iter().zip(["TCP_STATE", "TCP_FLAGS"]) {
+        assert_eq!((&sent["netns"]["name"], &sent["client"]), (&network.pod_netns().into(), &client));
+        assert_eq!(sent["reason"].as_str(), gives_reasons().then_some(reason));
+    }
+    received(&network, &lines, &client);
+}
+
+/// Closed by the pod, then by the client: nobody resets it, and both ends' states tell who was first.
+fn orderly(kind: Kind) {
+    let network = Network::new(kind);
+    let (listener, observer) = (network.listener(), network.observe(""));
+    let Connection { client: mut socket, pod } = Connection::new(&network, &listener);
+    let client = tuple(socket.local_addr().unwrap(), socket.peer_addr().unwrap());
+    drop(pod);
+    assert_eq!(socket.read(&mut [0; 1]).unwrap(), 0);
+    drop(socket);
+    let names = [network.pod_netns(), network.client()];
+    let changes = [("established", "fin-wait-1"), ("established", "close-wait")];
+    for (name, (from, to)) in names.iter().zip(changes) {
+        let change = observer.awaits(to, |l| l["netns"]["name"] == **name && l["from"] == from && l["to"] == to);
+        assert_eq!(change["client"], client);
+    }
+    observer.awaits("the client's socket is closed", |l| {
+        l["netns"]["name"] == *names[1] && l["from"] == "last-ack" && l["to"] == "close"
+    });
+    let lines = observer.end();
+    assert_eq!(events(&lines, "reset-sent").len() + events(&lines, "reset-received").len(), 0, "{lines:#?}");
+}
+
+/// Segments vanish, and the client's TCP does not give up: nothing ends, and each loss is told with its reason.
+fn black_hole(kind: Kind) {
+    let network = Network::new(kind);
+    let (listener, observer) = (network.listener(), network.observe(""));
+    let mut connection = Connection::new(&network, &listener);
+    let client = connection.of_client();
+    network.lose(&format!("tcp dport {POD}"));
+    connection.client.write_all(b"vanishes").unwrap();
+    let is_drop = |l: &Value| l["event"] == "drop" && l["reason"] == "NETFILTER_DROP" && l["client"] == client;
+    eventually("the segment was sent again, and vanished again", || {
+        (observer.lines().iter().filter(|l| is_drop(l)).count() >= 2).then_some(())
+    });
+    let lines = observer.end();
+    assert_eq!(events(&lines, "reset-sent").len() + events(&lines, "reset-received").len(), 0, "{lines:#?}");
+    let ends = |l: &&Value| l["from"] == "established" && l["client"] == client;
+    assert_eq!(events(&lines, "tcp-state").into_iter().find(ends), None);
+    assert_eq!(SockRef::from(&connection.client).take_error().unwrap().map(|e| e.kind()), None);
 }

@@ -6,9 +6,12 @@ use nix::sched::{CloneFlags, setns};
 use serde_json::Value;
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The service's port, and the pod's.
 pub const SERVICE: u16 = 80;
@@ -41,15 +44,49 @@ pub struct Network {
     id: String,
     /// In its addresses: observers see the whole host, so no two networks have the same.
     number: u8,
+    /// Keeps the number from every other process of tests on this host.
+    _reserved: UnixListener,
+    _turn: Turn,
     dir: tempfile::TempDir,
+}
+
+/// A number that no other network on this host has, and what keeps it. Tests of two processes that share addresses
+/// would take each other's events for their own.
+fn reserve() -> (u8, UnixListener) {
+    // No number twice: what a network leaves behind may still be heard of when the next begins.
+    static NEXT: AtomicU8 = AtomicU8::new(0);
+    let keep = |number: u8| {
+        let name = UnixAddress::from_abstract_name(format!("tg-observe-network-{number}")).unwrap();
+        Some((number, UnixListener::bind_addr(&name).ok()?))
+    };
+    let mut numbers = (0..NUMBERS).map(|_| NEXT.fetch_add(1, Ordering::Relaxed) % NUMBERS + 1);
+    numbers.find_map(keep).expect("every number is in use")
+}
+
+const NUMBERS: u8 = 250;
+
+/// Tests that flood the kernel's listeners run alone: the others hold that nothing is lost.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+enum Turn {
+    WithOthers { _guard: RwLockReadGuard<'static, ()> },
+    Alone { _guard: RwLockWriteGuard<'static, ()> },
 }
 
 impl Network {
     pub fn new(kind: Kind) -> Network {
-        static NEXT: AtomicU8 = AtomicU8::new(1);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Network::build(kind, Turn::WithOthers { _guard: MACHINE.read().unwrap_or_else(PoisonError::into_inner) })
+    }
+
+    /// While no other test of this process has a network.
+    pub fn alone(kind: Kind) -> Network {
+        Network::build(kind, Turn::Alone { _guard: MACHINE.write().unwrap_or_else(PoisonError::into_inner) })
+    }
+
+    fn build(kind: Kind, turn: Turn) -> Network {
+        let (number, reserved) = reserve();
         let id = format!("tg{}x{number}", std::process::id());
-        let network = Network { kind, id, number, dir: tempfile::tempdir().unwrap() };
+        let network = Network { kind, id, number, _reserved: reserved, _turn: turn, dir: tempfile::tempdir().unwrap() };
         let [c, n, p] = ["c", "n", "p"].map(|role| network.name(role));
         let (length, any) = if kind.v6 { ("64 nodad", "-6") } else { ("24", "-4") };
         let of = |link, host| network.address(link, host);
@@ -98,9 +135,23 @@ impl Network {
         shell(&format!("ip netns exec {} nft -f {}", self.node(), file.display()));
     }
 
+    fn family(&self) -> &'static str {
+        if self.kind.v6 { "ip6" } else { "ip" }
+    }
+
+    /// Drops these segments in the node from now on, until [`Network::pass`].
+    pub fn lose(&self, segments: &str) {
+        self.nft(&format!("add rule {} tg forward {segments} drop\n", self.family()));
+    }
+
+    /// Drops and refuses nothing any more.
+    pub fn pass(&self) {
+        self.nft(&format!("flush chain {} tg forward\n", self.family()));
+    }
+
     /// Refuses what comes to the pod from now on.
     pub fn reject(&self) {
-        let family = if self.kind.v6 { "ip6" } else { "ip" };
+        let family = self.family();
         self.nft(&format!("add rule {family} tg forward tcp dport {POD} reject with tcp reset\n"));
     }
 

@@ -41,6 +41,9 @@ pub enum ObserveError {
         /// The error.
         error: std::io::Error,
     },
+    /// The kernel does not measure its programs' run time.
+    #[error("letting the kernel measure its programs' run time (it wants CAP_SYS_ADMIN): {0}")]
+    RunTime(String),
     /// Events could not be waited for.
     #[error("waiting for events: {0}")]
     Wait(std::io::Error),

@@ -9,7 +9,7 @@ use super::losses::{Figures, Losses};
 use super::maps;
 use super::modules::Modules;
 use super::namespaces::{Namespaces, inode};
-use super::programs::{self, Programs};
+use super::programs::{self, Programs, chain};
 use super::trackers::{FIRST_TOKEN, Heard, Snapshot, Trackers};
 use super::uevents::Uevents;
 use crate::decode::{self, KernelNames};
@@ -23,7 +23,7 @@ use nix::time::{ClockId, clock_gettime};
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +49,8 @@ pub struct Settings {
     pub namespaces: Vec<String>,
     /// Interfaces to count segments on.
     pub interfaces: Vec<Interface>,
+    /// Let the kernel measure the programs' run time, which costs some more of it.
+    pub run_time: bool,
     /// CLOCK_MONOTONIC at the journal's start.
     pub origin_ns: u64,
 }
@@ -78,6 +80,8 @@ pub struct Observer {
     last_tick_ns: u64,
     /// The observer's own namespace.
     own: u32,
+    /// The kernel measures as long as it is open.
+    _run_time: Option<OwnedFd>,
 }
 
 impl Observer {
@@ -85,6 +89,8 @@ impl Observer {
     pub fn start(settings: Settings) -> Result<(Observer, Vec<NodeLine>), ObserveError> {
         let types = kernel_types()?;
         let fields = Fields::of(&types);
+        let run_time = settings.run_time.then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime)).transpose();
+        let run_time = run_time.map_err(|e| ObserveError::RunTime(chain(&e)))?;
         let btf = programs::kernel_btf()?;
         let mut programs = Programs::attach(&fields, &btf, &settings.interfaces)?;
         let modules = Modules::load(&mut programs.bpf, &btf)?;
@@ -120,6 +126,7 @@ impl Observer {
             heard: 0,
             last_tick_ns: now,
             own: 0,
+            _run_time: run_time,
         };
         let lines = observer.begin(&types, now)?;
         Ok((observer, lines))
