@@ -85,8 +85,8 @@ struct Common {
     /// Rounds in which each client has its turn
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
-    /// Seconds of load in each turn [default: 10; capacity 5, scale 6,
-    /// observer 2]
+    /// Seconds of load in each turn [default: accuracy 6, capacity 2, scale 3,
+    /// stall 4, reconnect 3, observer 2]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: Option<u32>,
     /// How many seconds each round may wait for a quiet machine
@@ -117,11 +117,11 @@ fn main() -> ExitCode {
 /// Whether every check holds.
 fn run(cli: &Cli) -> anyhow::Result<bool> {
     let (common, page) = match &cli.suite {
-        Suite::Accuracy { common, realtime } => (common, suite::accuracy::run(&common.options(10)?, *realtime)?),
-        Suite::Capacity { common } => (common, suite::capacity::run(&common.options(5)?)?),
-        Suite::Scale { common } => (common, suite::scale::run(&common.options(6)?)?),
-        Suite::Stall { common } => (common, suite::stall::run(&common.options(10)?)?),
-        Suite::Reconnect { common } => (common, suite::reconnect::run(&common.options(10)?)?),
+        Suite::Accuracy { common, realtime } => (common, suite::accuracy::run(&common.options(6)?, *realtime)?),
+        Suite::Capacity { common } => (common, suite::capacity::run(&common.options(2)?)?),
+        Suite::Scale { common } => (common, suite::scale::run(&common.options(3)?)?),
+        Suite::Stall { common } => (common, suite::stall::run(&common.options(4)?)?),
+        Suite::Reconnect { common } => (common, suite::reconnect::run(&common.options(3)?)?),
         Suite::Observer { common } => (common, suite::observer::run(&common.options(2)?)?),
     };
     tell(common, &page)?;

@@ -63,15 +63,15 @@ impl<E: Engine> Pump<E> {
         Ok((now, wake))
     }
 
-    /// Waits until `until`, awake for the last `spin` of it, or until something comes, and takes it in.
+    /// Waits until `until`, awake for the last `spin` of it, or until something comes, and takes it in. True
+    /// where something came.
     ///
     /// # Errors
     /// The engine failed.
-    pub fn wait(&mut self, until: Nanos, spin: Nanos, around: &mut impl Surroundings) -> io::Result<()> {
+    pub fn wait(&mut self, until: Nanos, spin: Nanos, around: &mut impl Surroundings) -> io::Result<bool> {
         self.expected = until;
         self.engine.wait(until, spin)?;
-        self.take_completions(around);
-        Ok(())
+        Ok(self.take_completions(around))
     }
 
     /// Takes in what has come. True where that was anything.

@@ -54,6 +54,11 @@ impl Engine for Mute {
         Ok(())
     }
 
+    fn linger(&mut self, until: Nanos) -> io::Result<()> {
+        self.now = self.now.max(until);
+        Ok(())
+    }
+
     fn next(&mut self) -> Option<Completion> {
         self.completions.pop_front()
     }

@@ -170,8 +170,20 @@ impl Driver {
                 wake = Wake { at: leaves.min(end), packet: leaves < end };
             }
         }
-        let timer = self.timers.next();
+        let timer = self.next_deadline(wake.at);
         if timer < wake.at { Wake { at: timer, packet: false } } else { wake }
+    }
+
+    /// When the first deadline is of which something may come, if that is before `limit`. Those of echoes that
+    /// have come meanwhile are moved on without a wake-up for each.
+    fn next_deadline(&mut self, limit: Nanos) -> Nanos {
+        while let Some((at, slot)) = self.timers.next().filter(|(at, _)| *at < limit) {
+            match self.echo_deadline(slot) {
+                Some(moved) if moved > at => self.timers.postpone(moved),
+                _ => return at,
+            }
+        }
+        limit
     }
 
     /// This process stood still (SIGSTOP, a paused machine) from about `from` to `now`. What it waits for

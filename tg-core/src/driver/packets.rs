@@ -182,6 +182,15 @@ impl Driver {
         }));
     }
 
+    /// Until when the oldest echo out on the slot's connection may come; `None` where there is none out.
+    pub(super) fn echo_deadline(&mut self, slot: u32) -> Option<Nanos> {
+        let timeout = Nanos::from(self.plan.response_timeout);
+        let awake_since = self.awake_since;
+        let (s, shared) = self.shared(slot);
+        let oldest = s.connection()?.oldest(&shared)?;
+        Some(oldest.sent.max(awake_since) + timeout)
+    }
+
     /// Whether an echo is overdue.
     pub(super) fn check_response(&mut self, slot: u32, now: Nanos) {
         let timeout = Nanos::from(self.plan.response_timeout);

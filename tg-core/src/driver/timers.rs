@@ -27,23 +27,30 @@ impl Timers {
         }
     }
 
-    /// When the next slot comes up.
-    pub fn next(&mut self) -> Nanos {
+    /// When the next slot comes up, and which.
+    pub fn next(&mut self) -> Option<(Nanos, u32)> {
         while let Some(Reverse((at, slot))) = self.heap.peek().copied() {
             if self.live[slot as usize] == at {
-                return at;
+                return Some((at, slot));
             }
             self.heap.pop();
         }
-        Nanos::MAX
+        None
+    }
+
+    /// The slot that [`Timers::next`] named comes up at `at`, which is later, instead.
+    pub fn postpone(&mut self, at: Nanos) {
+        if let Some(mut next) = self.heap.peek_mut() {
+            let Reverse((_, slot)) = *next;
+            *next = Reverse((at, slot));
+            self.live[slot as usize] = at;
+        }
     }
 
     /// A slot that came up by `now`. Its owner looks what is due, if anything, and arms it again.
     pub fn expired(&mut self, now: Nanos) -> Option<u32> {
-        if self.next() > now {
-            return None;
-        }
-        let Reverse((_, slot)) = self.heap.pop()?;
+        let (_, slot) = self.next().filter(|(at, _)| *at <= now)?;
+        self.heap.pop();
         self.live[slot as usize] = Nanos::MAX;
         Some(slot)
     }
@@ -60,11 +67,24 @@ mod tests {
         t.arm(0, Nanos(20));
         t.arm(0, Nanos(90));
         t.arm(1, Nanos(30));
-        assert_eq!(t.next(), Nanos(20));
+        assert_eq!(t.next(), Some((Nanos(20), 0)));
         assert_eq!(t.expired(Nanos(19)), None);
         assert_eq!((t.expired(Nanos(99)), t.expired(Nanos(99)), t.expired(Nanos(99))), (Some(0), Some(1), None));
-        assert_eq!(t.next(), Nanos::MAX);
+        assert_eq!(t.next(), None);
     }
+
+    #[test]
+    fn a_slot_that_is_postponed_comes_up_once_later() {
+        let mut t = Timers::new(2);
+        t.arm(0, Nanos(20));
+        t.arm(1, Nanos(30));
+        assert_eq!(t.next(), Some((Nanos(20), 0)));
+        t.postpone(Nanos(40));
+        assert_eq!(t.next(), Some((Nanos(30), 1)));
+        t.arm(0, Nanos(35));
+        assert_eq!((t.expired(Nanos(99)), t.expired(Nanos(99)), t.expired(Nanos(99))), (Some(1), Some(0), None));
+    }
+
     #[test]
     fn the_same_deadline_again_takes_no_room() {
         let mut t = Timers::new(1);

@@ -148,6 +148,12 @@ pub trait Engine {
     /// The engine itself failed (not a socket of it) and cannot go on.
     fn wait(&mut self, until: Nanos, spin: Nanos) -> std::io::Result<()>;
 
+    /// Sleeps until then, whatever comes meanwhile: one wake-up for all of it. What was submitted is under way.
+    ///
+    /// # Errors
+    /// As [`Engine::wait`].
+    fn linger(&mut self, until: Nanos) -> std::io::Result<()>;
+
     /// Takes the next completion. A message's `Sent` comes before the `Received` of its echo.
     fn next(&mut self) -> Option<Completion>;
 

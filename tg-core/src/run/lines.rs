@@ -4,7 +4,7 @@ use crossbeam::queue::SegQueue;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tg_model::journal::Line;
 
-/// Lines that may wait. The recorder empties the queue ten times a second; at this length it has been
+/// Lines that may wait. The recorder empties the queue twice a second; at this length it has been
 /// stopped, or its disk has.
 const WAITING_MAX: usize = 1 << 20;
 

@@ -21,7 +21,7 @@ use tg_model::summary::SummaryBuilder;
 use tg_model::time::Nanos;
 
 /// The journal is written and flushed so often: what a killed run loses at most.
-const TICK: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(500);
 /// As long as connections are being made, two lines each: what waits would take more memory than they do.
 const STARTING_TICK: Duration = Duration::from_millis(5);
 

@@ -14,7 +14,7 @@ use crossbeam::channel::{Receiver, Sender};
 use std::io;
 use std::sync::Arc;
 use tg_model::journal::{Event, Line, RunEvent, SlotTotals};
-use tg_model::plan::Plan;
+use tg_model::plan::{Plan, lull_ns};
 use tg_model::time::Nanos;
 
 /// How long an order to stop may go unheard.
@@ -84,9 +84,11 @@ pub(super) struct Shard<E> {
     links: Links,
     origin: Nanos,
     spin: Nanos,
+    /// Batched: after something came, what comes within so long is taken in together.
+    lull: Nanos,
+    /// Something came last time.
+    came: bool,
     next_sample: Nanos,
-    /// When orders are looked at, if nothing else comes.
-    next_look: Nanos,
     announced: bool,
     scheduled: bool,
     stopped: Option<Nanos>,
@@ -96,12 +98,13 @@ impl<E: Engine> Shard<E> {
     pub fn new(plan: Arc<Plan>, pump: Pump<E>, links: Links, origin: Nanos, spin: Nanos) -> Shard<E> {
         Shard {
             pump,
+            lull: Nanos(lull_ns(Nanos::from(plan.batch).0)),
+            came: false,
             around: Around { plan, lines: links.lines.clone(), resolver: None },
             links,
             origin,
             spin,
             next_sample: origin + SAMPLE_EVERY,
-            next_look: origin,
             announced: false,
             scheduled: false,
             stopped: None,
@@ -189,13 +192,13 @@ impl<E: Engine> Shard<E> {
         let awaits_zero = !self.scheduled && self.pump.driver.first_attempts_over();
         let awaits_name = self.around.resolver.as_ref().is_some_and(Resolver::waiting);
         let patience = if awaits_zero || awaits_name { HURRY } else { ORDERS_EVERY };
-        // Else the same time as before: a timer that is set already need not be set again.
-        if self.next_look <= now || self.next_look > now + patience {
-            self.next_look = now + patience;
-        }
-        let until = wake.at.min(self.next_sample).min(self.next_look);
+        let until = wake.at.min(self.next_sample).min(now + patience);
         let spin = if wake.packet && until == wake.at { self.spin } else { Nanos::ZERO };
-        self.pump.wait(until, spin, &mut self.around)
+        if self.came && self.scheduled && self.lull > Nanos::ZERO {
+            self.pump.engine.linger(until.min(now + self.lull))?;
+        }
+        self.came = self.pump.wait(until, spin, &mut self.around)?;
+        Ok(())
     }
 
     fn note(&self, now: Nanos, event: RunEvent) {

@@ -25,6 +25,17 @@ fn read(clock: libc::clockid_t) -> Nanos {
     Nanos::from_secs(t.tv_sec as u64) + Nanos(t.tv_nsec as u64)
 }
 
+/// Sleeps until CLOCK_MONOTONIC shows `at`, or a signal comes.
+pub fn sleep_until(at: Nanos) {
+    let at_ns = at.0.min(i64::MAX as u64);
+    let at = libc::timespec {
+        tv_sec: (at_ns / 1_000_000_000) as libc::time_t,
+        tv_nsec: (at_ns % 1_000_000_000) as libc::c_long,
+    };
+    // SAFETY: `at` is valid for the call to read; what is left of the sleep is not asked for.
+    unsafe { libc::clock_nanosleep(libc::CLOCK_MONOTONIC, libc::TIMER_ABSTIME, &at, std::ptr::null_mut()) };
+}
+
 /// Both clocks as of one moment: the pair of readings that lie closest together of a few tries.
 pub fn both() -> (Nanos, Nanos) {
     let try_once = || {

@@ -171,6 +171,12 @@ impl Plan {
     }
 }
 
+/// With packets in batches of so many nanoseconds: how much later than it comes an echo may be seen, ns. What
+/// comes within that time is taken in together.
+pub fn lull_ns(batch_ns: u64) -> u64 {
+    (batch_ns / 4).min(250_000)
+}
+
 pub(crate) mod ns {
     //! A `Duration` as whole nanoseconds.
     use serde::{Deserialize, Deserializer, Serializer};

@@ -4,7 +4,7 @@
 use super::page::{Page, some};
 use crate::span::show;
 use tg_model::outcome::{AttemptFailure, DropReason, EndReason};
-use tg_model::plan::Transport;
+use tg_model::plan::{Transport, lull_ns};
 use tg_model::summary::{Spread, Summary};
 
 /// Why connections were lost.
@@ -100,12 +100,12 @@ pub fn spreads(page: &mut Page, s: &Summary) {
          to sent, this machine's own part.",
     );
     if s.plan.batch_ns > 0 {
-        let batch = show(s.plan.batch_ns);
+        let (batch, lull) = (show(s.plan.batch_ns), show(lull_ns(s.plan.batch_ns)));
         page.wrapped(
             "  ",
             &format!(
                 "Batched: packets due within {batch} left together, so up to {batch} of lateness and latency is the \
-                 plan's own."
+                 plan's own, and echoes were taken in together, so up to {lull} of latency and service time is."
             ),
         );
     }

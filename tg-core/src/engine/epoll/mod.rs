@@ -165,6 +165,11 @@ impl Engine for Epoll {
         Ok(())
     }
 
+    fn linger(&mut self, until: Nanos) -> io::Result<()> {
+        clock::sleep_until(until);
+        Ok(())
+    }
+
     fn next(&mut self) -> Option<Completion> {
         if let Some(completion) = self.ready.pop_front() {
             return Some(completion);

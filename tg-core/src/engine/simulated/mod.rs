@@ -230,6 +230,12 @@ impl Engine for Simulated {
         Ok(())
     }
 
+    fn linger(&mut self, until: Nanos) -> io::Result<()> {
+        while self.happen(until) {}
+        self.now = self.world.script.seen(self.now.max(until));
+        Ok(())
+    }
+
     fn next(&mut self) -> Option<Completion> {
         loop {
             while self.batch && self.ready.is_empty() && self.happen(self.now) {}

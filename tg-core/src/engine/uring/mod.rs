@@ -156,6 +156,12 @@ impl Engine for UringEngine {
         self.wait_for_completion(until, spin)
     }
 
+    fn linger(&mut self, until: Nanos) -> io::Result<()> {
+        self.release();
+        self.sleep_through(until);
+        self.broken.take().map_or(Ok(()), Err)
+    }
+
     fn next(&mut self) -> Option<Completion> {
         self.release();
         if let Some(completion) = self.ready.pop_front() {

@@ -15,6 +15,17 @@ use tg_model::time::Nanos;
 /// Longest sleep in one go: well below where a span added to the kernel's clock would overflow.
 const SLEEP_MAX: Nanos = Nanos::from_secs(1000);
 
+/// How long to stay in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stay {
+    /// Not asleep.
+    No,
+    /// Asleep until there is a completion, at most so long.
+    Until(Nanos),
+    /// Asleep so long, whatever completes.
+    Through(Nanos),
+}
+
 /// A ring, for the thread that made it. It may not go to another one (SINGLE_ISSUER); the pointer in it
 /// sees to that.
 pub(super) struct Ring {
@@ -108,16 +119,19 @@ impl Ring {
         unsafe { self.ring.get().completion_shared() }.next()
     }
 
-    /// Hands over what is queued, has waiting completions posted, and sleeps up to `timeout` (if any)
-    /// where there are none. What the kernel is too short of memory to take stays queued.
-    pub fn enter(&mut self, timeout: Option<Nanos>) -> io::Result<()> {
-        let entered = match timeout {
-            None => self.submitter.submit(),
-            Some(timeout) => {
-                let span = timeout.min(SLEEP_MAX).0;
-                let span = Timespec::new().sec(span / 1_000_000_000).nsec((span % 1_000_000_000) as u32);
-                self.submitter.submit_with_args(1, &SubmitArgs::new().timespec(&span))
-            }
+    /// Hands over what is queued, has waiting completions posted, and sleeps as told. What the kernel is
+    /// too short of memory to take stays queued.
+    pub fn enter(&mut self, stay: Stay) -> io::Result<()> {
+        let timed = |completions: usize, span: Nanos| {
+            let span = span.min(SLEEP_MAX).0;
+            let span = Timespec::new().sec(span / 1_000_000_000).nsec((span % 1_000_000_000) as u32);
+            self.submitter.submit_with_args(completions, &SubmitArgs::new().timespec(&span))
+        };
+        let entered = match stay {
+            Stay::No => self.submitter.submit(),
+            Stay::Until(span) => timed(1, span),
+            // The kernel takes the queue's size for more than that (as a signed number).
+            Stay::Through(span) => timed(i32::MAX as usize, span),
         };
         match entered {
             Ok(_) => Ok(()),

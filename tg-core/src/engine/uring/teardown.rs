@@ -2,6 +2,7 @@
 //! freed. Changes when what operations point to does.
 
 use super::UringEngine;
+use super::ring::Stay;
 use crate::sys::clock;
 use io_uring::opcode::AsyncCancel2;
 use io_uring::types::CancelBuilder;
@@ -25,8 +26,8 @@ impl Drop for UringEngine {
                 cancelled = unsafe { self.ring.push(&AsyncCancel2::new(CancelBuilder::any()).build()) };
                 self.outstanding += usize::from(cancelled);
             }
-            let timeout = cancelled.then(|| deadline.since(clock::monotonic()));
-            if self.ring.enter(timeout).is_err() {
+            let stay = if cancelled { Stay::Until(deadline.since(clock::monotonic())) } else { Stay::No };
+            if self.ring.enter(stay).is_err() {
                 break;
             }
             while let Some(entry) = self.ring.pop() {

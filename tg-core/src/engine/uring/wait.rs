@@ -8,6 +8,7 @@
 
 use super::UringEngine;
 use super::key::Kind;
+use super::ring::Stay;
 use super::sockets::Sending;
 use crate::engine::first_byte_taken;
 use crate::sys::clock;
@@ -38,12 +39,22 @@ impl UringEngine {
             let hands_over = !self.queued.is_empty();
             let timeout = asleep_until.since(now).min(if hands_over { TOLD_WITHIN } else { Nanos::MAX });
             let at_once = timeout == Nanos::ZERO || (hands_over && self.handover.wants_measuring());
-            now = self.enter(now, (!at_once).then_some(timeout));
+            now = self.enter(now, if at_once { Stay::No } else { Stay::Until(timeout) });
             if self.has_completion() || self.broken.is_some() || now >= until {
                 return true;
             }
         }
         false
+    }
+
+    /// [`crate::engine::Engine::linger`]. Completions that come meanwhile are in the ring afterwards.
+    pub(super) fn sleep_through(&mut self, until: Nanos) {
+        let now = clock::monotonic();
+        let hands_over = !self.queued.is_empty() && self.handover.wants_measuring();
+        let now = if hands_over { self.enter(now, Stay::No) } else { now };
+        if now < until && self.broken.is_none() {
+            self.enter(now, Stay::Through(until.since(now)));
+        }
     }
 
     /// Watches for a completion, awake. The ring is entered only where there is something to post.
@@ -72,13 +83,13 @@ impl UringEngine {
 
     /// Hands over what is queued, has waiting completions posted, and does not sleep.
     pub(super) fn flush(&mut self) {
-        self.enter(clock::monotonic(), None);
+        self.enter(clock::monotonic(), Stay::No);
     }
 
     /// Enters the ring at `before`, which is now; gives the time after. Completions that are still in
     /// the ring from an earlier time get the later one too: a batch has one.
-    fn enter(&mut self, before: Nanos, timeout: Option<Nanos>) -> Nanos {
-        if let Err(error) = self.ring.enter(timeout) {
+    fn enter(&mut self, before: Nanos, stay: Stay) -> Nanos {
+        if let Err(error) = self.ring.enter(stay) {
             self.broken.get_or_insert(error);
         }
         self.came = clock::monotonic();
@@ -95,9 +106,9 @@ impl UringEngine {
             return self.came;
         }
         // The kernel took them one after the other: each has an equal part of the call.
-        let part = match timeout {
-            None => self.handover.measured(Nanos(self.came.since(before).0 / count)),
-            Some(_) => self.handover.usual(),
+        let part = match stay {
+            Stay::No => self.handover.measured(Nanos(self.came.since(before).0 / count)),
+            Stay::Until(_) | Stay::Through(_) => self.handover.usual(),
         };
         for (nth, key) in (0u64..).zip(&self.taken[first..]) {
             if let Sending::Message { at, .. } = &mut self.sockets.at(key.index).sending {
