@@ -1,8 +1,7 @@
 //! A netlink message to conntrack entries. Pure and total: arbitrary bytes give counts of what could not be
 //! read at worst. Changes when what is read of an entry does.
-//!
-//! A parser of its own: that of netlink-packet-core 0.9.0 panics at attributes that are cut (`fuzz/` found it).
 
+use crate::netlink::{self, Content, attribute};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tg_model::node_event::{Conntrack, ConntrackPhase, ConntrackStatus, ConntrackTcpState, Netns, Tuple};
 
@@ -19,15 +18,8 @@ pub struct Datagram {
     pub error: Option<i32>,
 }
 
-/// `struct nlmsghdr`, `include/uapi/linux/netlink.h`.
-const HEADER: usize = 16;
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
-const NLM_F_REQUEST: u16 = 1;
-const NLM_F_DUMP: u16 = 0x300;
+/// `include/uapi/linux/netlink.h`.
 const NLM_F_CREATE: u16 = 0x400;
-/// Kinds of attributes have flags above.
-const NLA_TYPE: u16 = 0x3fff;
 /// `struct nfgenmsg`, `include/uapi/linux/netfilter/nfnetlink.h`.
 const NETFILTER_HEADER: usize = 4;
 /// NFNL_SUBSYS_CTNETLINK and `enum cntl_msg_types`.
@@ -55,48 +47,34 @@ mod cta {
 }
 
 /// What asks the kernel for every entry, of IPv4 and IPv6.
-pub fn dump_request() -> [u8; HEADER + NETFILTER_HEADER] {
-    const LENGTH: usize = HEADER + NETFILTER_HEADER;
-    let mut request = [0; LENGTH];
-    request[..4].copy_from_slice(&(LENGTH as u32).to_ne_bytes());
-    request[4..6].copy_from_slice(&CT_GET.to_ne_bytes());
-    request[6..8].copy_from_slice(&(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
-    request
+pub fn dump_request() -> Vec<u8> {
+    netlink::dump_request(CT_GET, &[0; NETFILTER_HEADER])
 }
 
 /// Reads a datagram.
 pub fn parse(datagram: &[u8]) -> Datagram {
     let mut out = Datagram::default();
-    let mut rest = datagram;
-    while !rest.is_empty() {
-        let length = rest.first_chunk().map_or(0, |l| u32::from_ne_bytes(*l) as usize);
-        if length < HEADER || length > rest.len() {
-            out.undecodable += 1;
-            break;
-        }
-        if take(&rest[..length], &mut out).is_none() {
-            out.undecodable += 1;
-        }
-        // Messages begin at multiples of four.
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    for message in netlink::messages(datagram) {
+        let understood = match message {
+            Content::Done => {
+                out.done = true;
+                Some(())
+            }
+            Content::Error(errno) => {
+                out.error = errno;
+                Some(())
+            }
+            Content::Message { kind, flags, body } => take(kind, flags, body, &mut out),
+            Content::Undecodable => None,
+        };
+        out.undecodable += u64::from(understood.is_none());
     }
     out
 }
 
 /// `None`: it could not be understood.
-fn take(message: &[u8], out: &mut Datagram) -> Option<()> {
-    let [kind, flags] = [number(message, 4)?, number(message, 6)?];
-    let body = &message[HEADER..];
+fn take(kind: u16, flags: u16, body: &[u8], out: &mut Datagram) -> Option<()> {
     let phase = match kind {
-        NLMSG_DONE => {
-            out.done = true;
-            return Some(());
-        }
-        NLMSG_ERROR => {
-            let code = i32::from_ne_bytes(*body.first_chunk()?);
-            out.error = (code != 0).then_some(code.saturating_abs());
-            return Some(());
-        }
         CT_NEW if flags & NLM_F_CREATE != 0 => ConntrackPhase::Confirmed,
         CT_NEW => ConntrackPhase::Seen,
         CT_DELETE => ConntrackPhase::Destroyed,
@@ -104,23 +82,6 @@ fn take(message: &[u8], out: &mut Datagram) -> Option<()> {
     };
     out.entries.extend(entry(phase, body.get(NETFILTER_HEADER..)?)?);
     Some(())
-}
-
-fn number(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
-/// The first attribute of this kind; what comes after one that is cut is not looked at.
-fn attribute(bytes: &[u8], kind: u16) -> Option<&[u8]> {
-    let mut rest = bytes;
-    loop {
-        let length = usize::from(number(rest, 0)?);
-        let value = rest.get(4..length)?;
-        if number(rest, 2)? & NLA_TYPE == kind {
-            return Some(value);
-        }
-        rest = rest.get(length.next_multiple_of(4)..)?;
-    }
 }
 
 /// The outer `None`: it cannot be understood. The inner one: it is neither TCP nor UDP, other protocols have no
@@ -157,17 +118,9 @@ fn tuple(bytes: &[u8]) -> Option<Tuple> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::netlink::test::{NESTED, message, nla};
+    use crate::netlink::{NLMSG_DONE, NLMSG_ERROR};
     use proptest::prelude::*;
-
-    const NESTED: u16 = 0x8000;
-
-    fn nla(kind: u16, value: &[u8]) -> Vec<u8> {
-        let mut out = (4 + value.len() as u16).to_ne_bytes().to_vec();
-        out.extend(kind.to_ne_bytes());
-        out.extend(value);
-        out.resize(out.len().next_multiple_of(4), 0);
-        out
-    }
 
     fn parts(src: &str, dst: &str, protocol: u8) -> Vec<u8> {
         let [src, dst]: [SocketAddr; 2] = [src, dst].map(|a| a.parse().unwrap());
@@ -181,15 +134,6 @@ mod tests {
         let ports = ports.map(|(kind, a)| nla(kind, &a.port().to_be_bytes())).concat();
         let proto = [nla(cta::PROTO_NUM, &[protocol]), ports].concat();
         [nla(NESTED | cta::TUPLE_IP, &ip), nla(NESTED | cta::TUPLE_PROTO, &proto)].concat()
-    }
-
-    fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
-        let mut out = ((HEADER + body.len()) as u32).to_ne_bytes().to_vec();
-        out.extend(kind.to_ne_bytes());
-        out.extend(flags.to_ne_bytes());
-        out.extend([0; 8]);
-        out.extend(body);
-        out
     }
 
     fn told(kind: u16, flags: u16, protocol: u8) -> Vec<u8> {

@@ -1,6 +1,8 @@
 //! A record of the ring buffer to an event. Pure and total: arbitrary bytes give an error at worst. Changes
 //! when a record does.
 
+mod ipvs;
+
 use crate::name;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -60,7 +62,16 @@ pub fn decode(record: &[u8], names: &KernelNames) -> Result<Decoded, DecodeError
         kind::RESET_SENT => (name::SEND_RESET, NodeEvent::ResetSent(reset(whole(&head, record)?, names))),
         kind::RESET_RECEIVED => (name::RECEIVE_RESET, NodeEvent::ResetReceived(reset(whole(&head, record)?, names))),
         kind::STATE => (name::TCP_STATE, NodeEvent::TcpState(state(&whole(&head, record)?)?)),
-        kind::CONNTRACK_SEEN => (name::BINDING, NodeEvent::Conntrack(entry(&whole(&head, record)?))),
+        kind::CONNTRACK_SEEN => conntrack(name::BINDING, ConntrackPhase::Seen, &whole(&head, record)?),
+        kind::CONNTRACK_CONFIRMED => conntrack(name::CONNTRACK, ConntrackPhase::Confirmed, &whole(&head, record)?),
+        kind::CONNTRACK_DESTROYED => conntrack(name::CONNTRACK, ConntrackPhase::Destroyed, &whole(&head, record)?),
+        kind::IPVS_DECISION => (name::IPVS_DECISION, NodeEvent::IpvsDecision(ipvs::decision(&head, record)?)),
+        kind::IPVS_CONN_MADE | kind::IPVS_CONN_EXPIRED => {
+            (name::IPVS_CONN, NodeEvent::IpvsConn(ipvs::conn(&whole(&head, record)?)))
+        }
+        kind::IPVS_DEST_ADDED | kind::IPVS_DEST_EDITED | kind::IPVS_DEST_DELETED => {
+            (name::IPVS_DEST, NodeEvent::IpvsDest(ipvs::dest(&whole(&head, record)?)))
+        }
         kind::DROPPED => (name::DROP, NodeEvent::Drop(dropped(whole(&head, record)?, names))),
         other => return Err(DecodeError::Kind(other)),
     };
@@ -88,16 +99,17 @@ fn state(s: &common::State) -> Result<StateChange, DecodeError> {
     Ok(StateChange { tuple: tuple(&s.ends), netns: netns(&s.head), from, to, client: None })
 }
 
-fn entry(e: &common::Entry) -> Conntrack {
-    Conntrack {
-        phase: ConntrackPhase::Seen,
+fn conntrack(program: &'static str, phase: ConntrackPhase, e: &common::Entry) -> (&'static str, NodeEvent) {
+    let entry = Conntrack {
+        phase,
         netns: netns(&e.head),
         protocol: e.original.protocol,
         original: tuple(&e.original),
         reply: tuple(&e.reply),
         status: ConntrackStatus(e.status),
         tcp_state: ConntrackTcpState::from_kernel(e.tcp_state),
-    }
+    };
+    (program, NodeEvent::Conntrack(entry))
 }
 
 fn dropped(d: common::Dropped, names: &KernelNames) -> Drop {

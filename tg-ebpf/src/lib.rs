@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | [`decode`] | a record of the ring buffer to an event | pure |
 //! | [`conntrack`] | a netlink message to conntrack entries | pure |
+//! | [`ipvs`] | netlink messages and `/proc/net/ip_vs_conn` to services, destinations, connections | pure |
 //! | [`nat`] | which client's connection a tuple belongs to | pure |
 //! | [`place`] | a process's cgroup to its pod; `--vip` and `--interface` as words | pure |
 //! | [`fdinfo`] | what the kernel says of a loaded program | pure |
@@ -13,9 +14,11 @@
 pub mod conntrack;
 pub mod decode;
 pub mod fdinfo;
+pub mod ipvs;
 #[cfg(feature = "kernel")]
 pub mod kernel;
 pub mod nat;
+mod netlink;
 pub mod place;
 
 /// Names of programs, as in the journal.
@@ -32,7 +35,13 @@ pub mod name {
     pub const DROP: &str = "drop";
     /// SYN, FIN and RST on interfaces.
     pub const SEGMENTS: &str = "segments";
-    /// Conntrack entries, by netlink.
+    /// Decisions of IPVS.
+    pub const IPVS_DECISION: &str = "ipvs-decision";
+    /// Connections of IPVS, made and expired.
+    pub const IPVS_CONN: &str = "ipvs-conn";
+    /// Destinations of IPVS, added, edited and deleted.
+    pub const IPVS_DEST: &str = "ipvs-dest";
+    /// Conntrack entries, confirmed and destroyed.
     pub const CONNTRACK: &str = "conntrack";
     /// Of all the programs that share the ring buffer.
     pub const RECORDS: &str = "records";

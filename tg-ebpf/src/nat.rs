@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use tg_model::node_event::{Conntrack, NodeEvent, Tuple};
+use tg_model::node_event::{Conntrack, IpvsConn, IpvsConnPhase, NodeEvent, Tuple};
 
 /// Addresses of services; port 0 is every port.
 #[derive(Clone, Debug, Default)]
@@ -46,12 +46,22 @@ impl Translations {
 
     /// Learns of a conntrack entry. One that translates nothing needs no room.
     pub fn learn(&mut self, entry: &Conntrack) {
+        self.learn_tuples(entry.original, entry.reply);
+    }
+
+    /// Learns of a connection of IPVS, which translates by itself where conntrack does not.
+    pub fn learn_ipvs(&mut self, c: &IpvsConn) {
+        let original = Tuple { src: c.client, dst: c.service };
+        self.learn_tuples(original, Tuple { src: c.destination, dst: c.client });
+    }
+
+    fn learn_tuples(&mut self, original: Tuple, reply: Tuple) {
         // Where both ends are translated: the destination before routing, the source after it.
-        let between = Tuple { src: entry.reply.src, dst: entry.original.src };
-        for answer in [entry.reply, between] {
-            if answer == entry.original.reversed() {
+        let between = Tuple { src: reply.src, dst: original.src };
+        for answer in [reply, between] {
+            if answer == original.reversed() {
                 self.forget(answer);
-            } else if self.by_reply.insert(answer, entry.original).is_none() {
+            } else if self.by_reply.insert(answer, original).is_none() {
                 self.oldest.push_back(answer);
             }
         }
@@ -95,6 +105,7 @@ impl Translations {
             NodeEvent::TcpState(e) => e.client = self.client_of(e.tuple, vips),
             NodeEvent::Segments(e) => e.client = self.client_of(e.flow.tuple, vips),
             NodeEvent::Drop(e) => e.client = self.client_of(e.tuple, vips),
+            NodeEvent::IpvsConn(c) if c.phase == IpvsConnPhase::Made => self.learn_ipvs(c),
             NodeEvent::IpvsDecision(_) | NodeEvent::IpvsConn(_) | NodeEvent::IpvsDest(_) => {}
             NodeEvent::ProxyDecision(_) | NodeEvent::ProxyConn(_) => {}
         }

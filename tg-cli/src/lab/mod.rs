@@ -11,13 +11,16 @@ pub use args::LabArgs;
 
 use crate::exit::Problem;
 use crate::output;
-use crate::run::{Stop, StopSignals};
+use crate::run::{Expectation, Stop, StopSignals, failures};
+use crate::span;
 use anyhow::Context;
 use clap::Args;
 use progress::Display;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tg_lab::lab::{self, LabError, Options, Outcome};
 use tg_model::lab_plan::{DirectorKind, LabPlan};
 use tg_model::plan::Transport;
@@ -41,7 +44,8 @@ them by a hash of the client's address and port, as a router's multipath does.
 
 Nothing is left behind, however it ends. SIGINT or SIGTERM ends it early and in
 good order, a second one at once. Exit codes: 0 the upgrade was carried out,
-1 it failed or was broken off, 2 the command line is at fault.";
+1 it failed or was broken off, 2 the command line is at fault, 3 an expectation
+does not hold.";
 
 /// Upgrade a service on this machine under traffic, and tell what that loses
 ///
@@ -55,6 +59,12 @@ pub struct LabCommand {
     /// Keep the journals in this folder, which is empty or not there yet
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Exit with 3 where this does not hold, such as 'lost<=80'; as of `run`
+    #[arg(long = "expect", value_name = "EXPR", value_parser = Expectation::from_str)]
+    expectations: Vec<Expectation>,
+    /// A connection whose echo is out longer is lost
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = span::parse, help_heading = "Traffic")]
+    response_timeout: Duration,
 }
 
 pub fn lab(command: &LabCommand) -> Result<(), Problem> {
@@ -67,6 +77,7 @@ pub fn lab(command: &LabCommand) -> Result<(), Problem> {
     let options = Options {
         output: command.output.clone(),
         command: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
+        response_timeout: command.response_timeout,
         stop: Arc::clone(&stop),
         watch: Box::new(move |progress| display.show(progress)),
         ..Options::new(program)
@@ -79,7 +90,7 @@ pub fn lab(command: &LabCommand) -> Result<(), Problem> {
     // It ends by `close`, and has nothing to tell.
     let _ = waiting.join();
     progress::erase();
-    finish(&plan, &outcome.map_err(problem)?)
+    finish(command, &plan, &outcome.map_err(problem)?)
 }
 
 fn wait_for_signals(mut signals: StopSignals, stop: Arc<AtomicBool>) -> Result<std::thread::JoinHandle<()>, Problem> {
@@ -127,7 +138,7 @@ fn problem(error: LabError) -> Problem {
 }
 
 /// The report, whatever else there is to complain about; then that.
-fn finish(plan: &LabPlan, outcome: &Outcome) -> Result<(), Problem> {
+fn finish(command: &LabCommand, plan: &LabPlan, outcome: &Outcome) -> Result<(), Problem> {
     outcome.notes.iter().for_each(|note| output::stderr(&format!("note: {note}")));
     let shown = report::text(plan, outcome).and_then(|text| output::stdout(text.as_bytes()));
     outcome.notes.iter().for_each(|note| output::stderr(&format!("note: {note}")));
@@ -140,6 +151,14 @@ fn finish(plan: &LabPlan, outcome: &Outcome) -> Result<(), Problem> {
         output::stderr("error: the upgrade was broken off: the tables tell of what had happened by then");
         failed = true;
     }
+    let expectations = failures(&command.expectations, &outcome.summary);
     shown?;
-    if failed { Err(Problem::Told) } else { Ok(()) }
+    match (failed, expectations.is_empty()) {
+        (false, true) => Ok(()),
+        (false, false) => Err(Problem::Expectations(expectations)),
+        (true, _) => {
+            expectations.iter().for_each(|e| output::stderr(e));
+            Err(Problem::Told)
+        }
+    }
 }

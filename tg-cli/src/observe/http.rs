@@ -55,26 +55,31 @@ pub fn listen(text: &str) -> anyhow::Result<Listen> {
 /// What is served, as of now.
 pub struct Shared {
     backlog: Arc<Backlog>,
-    status: Vec<ProgramStatus>,
+    status: Mutex<Vec<ProgramStatus>>,
     capabilities: Vec<(String, &'static str)>,
     figures: Mutex<BTreeMap<&'static str, Figures>>,
 }
 
 impl Shared {
     pub fn new(backlog: Arc<Backlog>, status: &[ProgramStatus], capabilities: Vec<(String, &'static str)>) -> Shared {
-        Shared { backlog, status: status.to_vec(), capabilities, figures: Mutex::default() }
+        Shared { backlog, status: Mutex::new(status.to_vec()), capabilities, figures: Mutex::default() }
     }
 
     pub fn update(&self, figures: BTreeMap<&'static str, Figures>) {
         *self.figures.lock().unwrap_or_else(PoisonError::into_inner) = figures;
     }
 
+    /// A module came or went.
+    pub fn attached(&self, status: &[ProgramStatus]) {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status.to_vec();
+    }
+
     fn status(&self) -> String {
         let capabilities: BTreeMap<&str, &str> = self.capabilities.iter().map(|(c, why)| (c.as_str(), *why)).collect();
         let lines = *self.backlog.next().borrow();
         let version = env!("CARGO_PKG_VERSION");
-        let all =
-            json!({ "tg_version": version, "programs": self.status, "capabilities": capabilities, "lines": lines });
+        let programs = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let all = json!({ "tg_version": version, "programs": programs, "capabilities": capabilities, "lines": lines });
         format!("{all}\n")
     }
 

@@ -131,6 +131,16 @@ pub fn observe(args: &ObserveArgs) -> Result<(), Problem> {
     recorder.finish()
 }
 
+/// Programs that were attached, or let go of, as a module came or went.
+fn tell_attached(observer: &Observer, lines: &[NodeLine], shared: &Shared) {
+    let program = |line: &NodeLine| if let NodeLine::Program(p) = line { Some(p.clone()) } else { None };
+    let changed: Vec<_> = lines.iter().filter_map(program).collect();
+    if !changed.is_empty() {
+        text::status(&changed).iter().for_each(|l| output::stderr(l));
+        shared.attached(observer.status());
+    }
+}
+
 /// Observes until it is asked to stop.
 fn go_on(mut observer: Observer, recorder: &mut Recorder, shared: &Shared, stop: &AtomicBool) -> Result<(), Problem> {
     let mut lines = Vec::new();
@@ -142,6 +152,7 @@ fn go_on(mut observer: Observer, recorder: &mut Recorder, shared: &Shared, stop:
         more = observer.poll(&mut lines);
         if Instant::now() >= due {
             observer.tick(&mut lines).map_err(Problem::failed)?;
+            tell_attached(&observer, &lines, shared);
             shared.update(observer.figures());
             due = Instant::now() + TICK;
         }

@@ -1,7 +1,8 @@
 //! Lines for people. Changes when their words do.
 
 use tg_model::node_event::{
-    Conntrack, Gap, Netns, NodeEvent, NodeLine, ProgramStatus, Reset, StateChange, TcpState, Tuple,
+    Candidate, Conntrack, Gap, IpvsDecision, IpvsDest, IpvsService, Netns, NodeEvent, NodeLine, ProgramStatus, Reset,
+    StateChange, TcpState, Tuple,
 };
 
 /// One for each program: how it is attached, or why it is not and what that costs.
@@ -37,7 +38,10 @@ fn event(event: &NodeEvent) -> Option<String> {
             Some(format!("dropped in {}: {}, {}{}", d.netns, d.tuple, d.reason, client(d.client, d.tuple)))
         }
         NodeEvent::Conntrack(c) => bound(c),
-        NodeEvent::Segments(_) | NodeEvent::IpvsDecision(_) | NodeEvent::IpvsConn(_) | NodeEvent::IpvsDest(_) => None,
+        NodeEvent::IpvsDecision(d) => Some(decision(d)),
+        NodeEvent::IpvsDest(d) => Some(destination(d)),
+        // A connection that IPVS made was decided on just before; its end is the client's or the pod's.
+        NodeEvent::Segments(_) | NodeEvent::IpvsConn(_) => None,
         NodeEvent::ProxyDecision(_) | NodeEvent::ProxyConn(_) => None,
     }
 }
@@ -56,6 +60,28 @@ fn gave_up(s: &StateChange) -> Option<String> {
 fn bound(c: &Conntrack) -> Option<String> {
     let seen = c.phase == tg_model::node_event::ConntrackPhase::Seen && c.reply != c.original.reversed();
     seen.then(|| format!("bound in {}: {} to {}", place(&c.netns), c.original, c.reply.src))
+}
+
+fn decision(d: &IpvsDecision) -> String {
+    let client = d.client.map_or("a client".into(), |c| c.to_string());
+    let chosen = d.chosen.map_or("nothing".into(), |c| c.to_string());
+    let of: Vec<String> = d.candidates.iter().map(candidate).collect();
+    let more = (d.candidates_total as usize).saturating_sub(of.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let (place, scheduler, service) = (&d.netns, &d.service.scheduler, service(&d.service));
+    format!("decided in {place}: {client} > {service} to {chosen} by {scheduler}, of {}{more}", of.join(", "))
+}
+
+fn destination(d: &IpvsDest) -> String {
+    format!("destination {} in {}: {} of {}", d.change, d.netns, candidate(&d.destination), service(&d.service))
+}
+
+fn candidate(c: &Candidate) -> String {
+    format!("{} (weight {}, active {}, inactive {})", c.address, c.weight, c.active, c.inactive)
+}
+
+fn service(s: &IpvsService) -> String {
+    s.address.map_or_else(|| format!("mark {}", s.fwmark), |address| address.to_string())
 }
 
 fn place(netns: &Netns) -> String {

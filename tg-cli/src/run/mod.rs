@@ -9,6 +9,7 @@ mod signals;
 mod source;
 
 pub use args::{Format, RunArgs};
+pub use expect::{Expectation, failures};
 pub use signals::{Stop, StopSignals};
 
 use crate::exit::Problem;

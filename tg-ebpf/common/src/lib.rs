@@ -22,6 +22,12 @@ macro_rules! shared {
     };
 }
 
+mod ipvs;
+
+pub use ipvs::{
+    CANDIDATES_MAX, Connection, Decision, Destination, DestinationChange, IpvsFields, SCHEDULER_NAME, Service,
+};
+
 /// `Head::kind`: what a record is.
 pub mod kind {
     /// [`super::Reset`].
@@ -34,6 +40,22 @@ pub mod kind {
     pub const CONNTRACK_SEEN: u16 = 4;
     /// [`super::Dropped`].
     pub const DROPPED: u16 = 5;
+    /// [`super::Entry`]: it was confirmed.
+    pub const CONNTRACK_CONFIRMED: u16 = 6;
+    /// [`super::Entry`]: it is being destroyed.
+    pub const CONNTRACK_DESTROYED: u16 = 7;
+    /// [`super::Decision`], and its candidates after it.
+    pub const IPVS_DECISION: u16 = 8;
+    /// [`super::Connection`].
+    pub const IPVS_CONN_MADE: u16 = 9;
+    /// [`super::Connection`].
+    pub const IPVS_CONN_EXPIRED: u16 = 10;
+    /// [`super::DestinationChange`].
+    pub const IPVS_DEST_ADDED: u16 = 11;
+    /// [`super::DestinationChange`].
+    pub const IPVS_DEST_EDITED: u16 = 12;
+    /// [`super::DestinationChange`].
+    pub const IPVS_DEST_DELETED: u16 = 13;
 }
 
 /// Index of a program in the map `STATS`.
@@ -50,14 +72,26 @@ pub mod program {
     pub const DROP: u32 = 4;
     /// tcx and XDP.
     pub const SEGMENTS: u32 = 5;
+    /// Conntrack's entries, confirmed and destroyed.
+    pub const CONNTRACK: u32 = 6;
+    /// Decisions of IPVS.
+    pub const IPVS_DECISION: u32 = 7;
+    /// Connections of IPVS.
+    pub const IPVS_CONN: u32 = 8;
+    /// Destinations of IPVS.
+    pub const IPVS_DEST: u32 = 9;
     /// How many there are.
-    pub const COUNT: u32 = 6;
+    pub const COUNT: u32 = 10;
 }
 
 /// `Head::flags`: the kernel had a socket.
 pub const HAD_SOCKET: u16 = 1;
 /// `Head::flags`: the kernel gave a reason.
 pub const HAS_REASON: u16 = 2;
+/// `Head::flags`: the packet told who its client is.
+pub const HAS_CLIENT: u16 = 4;
+/// `Head::flags`: a destination was chosen.
+pub const HAS_CHOSEN: u16 = 8;
 
 /// Value in the map `WATCHED`: asked for.
 pub const ASKED_FOR: u32 = 1;
@@ -80,7 +114,7 @@ shared! {
         pub netns_inode: u32,
         /// One of [`kind`].
         pub kind: u16,
-        /// [`HAD_SOCKET`], [`HAS_REASON`].
+        /// [`HAD_SOCKET`], [`HAS_REASON`], [`HAS_CLIENT`], [`HAS_CHOSEN`].
         pub flags: u16,
     }
 }
@@ -148,6 +182,39 @@ shared! {
         pub tcp_state: u8,
         /// Zero.
         pub pad: [u8; 3],
+    }
+}
+
+shared! {
+    /// Value of the map `CONNTRACK_FIELDS`: offsets in bytes of fields that conntrack has. They are in a map as the
+    /// module may be loaded after the programs.
+    pub struct ConntrackFields {
+        /// `sk_buff._nfct`.
+        pub skb_nfct: u32,
+        /// `nf_conn.tuplehash[0].tuple`.
+        pub original: u32,
+        /// `nf_conn.tuplehash[1].tuple`.
+        pub reply: u32,
+        /// `nf_conn.ct_net`.
+        pub net: u32,
+        /// `nf_conn.status`.
+        pub status: u32,
+        /// `nf_conn.proto.tcp.state`.
+        pub tcp_state: u32,
+        /// `nf_conntrack_tuple`.
+        pub tuple_src: u32,
+        /// As above.
+        pub tuple_sport: u32,
+        /// As above.
+        pub tuple_l3num: u32,
+        /// As above.
+        pub tuple_dst: u32,
+        /// As above.
+        pub tuple_dport: u32,
+        /// As above.
+        pub tuple_protocol: u32,
+        /// 1: the others are known.
+        pub known: u32,
     }
 }
 
@@ -225,6 +292,7 @@ const _: () = {
     assert!(size_of::<Reset>() == 72 && offset_of!(Reset, ends) == 24 && offset_of!(Reset, reason) == 64);
     assert!(size_of::<State>() == 72 && offset_of!(State, from) == 64);
     assert!(size_of::<Entry>() == 112 && offset_of!(Entry, reply) == 64 && offset_of!(Entry, status) == 104);
+    assert!(size_of::<ConntrackFields>() == 13 * 4);
     assert!(size_of::<Dropped>() == 72 && offset_of!(Dropped, reason) == 64);
     assert!(size_of::<Endpoint>() == 20 && offset_of!(Endpoint, port) == 16);
     assert!(size_of::<Flow>() == 48 && offset_of!(Flow, ifindex) == 40 && offset_of!(Flow, direction) == 44);

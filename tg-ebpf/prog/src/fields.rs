@@ -12,11 +12,8 @@ macro_rules! constants {
 constants! {
     SOCK_FAMILY, SOCK_PROTOCOL, SOCK_DADDR, SOCK_RCV_SADDR, SOCK_DPORT, SOCK_NUM, SOCK_NET, SOCK_V6_DADDR,
     SOCK_V6_RCV_SADDR, INET_SPORT, NET_INUM, NET_COOKIE, SKB_HEAD, SKB_NETWORK_HEADER, SKB_TRANSPORT_HEADER,
-    SKB_NFCT, SKB_DEV, SKB_SK, DEV_NET, CT_ORIGINAL, CT_REPLY, CT_NET, CT_STATUS, CT_TCP_STATE, TUPLE_SRC,
-    TUPLE_SPORT, TUPLE_L3NUM, TUPLE_DST, TUPLE_DPORT, TUPLE_PROTOCOL,
+    SKB_DEV, SKB_SK, DEV_NET,
     // Not offsets: 1 where the tracepoint has the argument. To read one that is not there is a verifier's error;
     // a branch that a frozen constant rules out is not looked at.
     HAS_RESET_REASON, HAS_DROP_REASON,
-    // 1 where conntrack's fields are known: a filter on an interface does without them.
-    HAS_ENTRY,
 }

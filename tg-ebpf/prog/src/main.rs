@@ -9,8 +9,11 @@
 #![feature(core_intrinsics)]
 #![allow(internal_features)]
 
+mod call;
+mod conntrack;
 mod fields;
 mod filter;
+mod ipvs;
 mod read;
 mod record;
 mod segments;

@@ -13,7 +13,7 @@ const AF_INET6: u16 = 10;
 const FIRST_INODE: u32 = 0xEFFF_FFF0;
 /// `include/uapi/linux/in.h`.
 pub const TCP: u8 = 6;
-const UDP: u8 = 17;
+pub const UDP: u8 = 17;
 
 pub const NO_ENDS: Ends = Ends { src: [0; 16], dst: [0; 16], src_port: 0, dst_port: 0, protocol: 0, pad: [0; 3] };
 

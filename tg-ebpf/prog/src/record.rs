@@ -40,3 +40,15 @@ pub fn emit<T: Copy + 'static>(program: u32, record: &T) {
         None => count(program, |s| s.ring_full += 1),
     }
 }
+
+/// As [`emit`], of a record whose size only its content tells.
+#[inline(always)]
+pub fn emit_bytes(program: u32, record: *const u8, size: usize) {
+    // SAFETY: the callers give memory of a map, with at least so many bytes that were written; 8 is its
+    // alignment.
+    let bytes = unsafe { core::slice::from_raw_parts(record, size) };
+    match EVENTS.output::<[u8]>(bytes, 0) {
+        Ok(()) => count(program, |s| s.events += 1),
+        Err(_) => count(program, |s| s.ring_full += 1),
+    }
+}

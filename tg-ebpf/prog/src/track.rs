@@ -1,14 +1,13 @@
 //! Which pod a connection to a service was bound to, seen as its SYN leaves the host. Changes when how that
 //! is seen does.
 
+use crate::conntrack::{self, entry_of, fields};
 use crate::{fields as f, filter, read, record};
 use aya_ebpf::macros::{btf_tracepoint, map};
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::BtfTracePointContext;
-use tg_ebpf_common::{BACKEND, Endpoint, Ends, Entry, kind, program};
+use tg_ebpf_common::{BACKEND, Endpoint, Entry, kind, program};
 
-/// `include/linux/skbuff.h`: the low bits of `_nfct` are the packet's state.
-const NFCT_POINTER: u64 = !7;
 /// Too large for the stack: one for each caller of [`bound`]. Its padding is never written.
 #[map]
 static SCRATCH: PerCpuArray<Entry> = PerCpuArray::with_max_entries(2, 0);
@@ -27,18 +26,13 @@ pub fn binding(ctx: BtfTracePointContext) -> i32 {
 /// As [`binding`], but it only joins the filter: a filter on an interface sees the packet before that.
 #[inline(always)]
 pub fn join(skb: read::Kernel) {
-    if f::HAS_ENTRY.load() != 0 {
-        let _ = bound(skb, 1);
-    }
+    let _ = bound(skb, 1);
 }
 
 #[inline(always)]
 fn bind(skb: read::Kernel) -> Option<()> {
     let (entry, ct) = bound(skb, 0)?;
-    entry.head = record::head(kind::CONNTRACK_SEEN);
-    read::namespace(&mut entry.head, read::pointer(ct, f::CT_NET.load())?);
-    entry.status = read::at(ct, f::CT_STATUS.load())?;
-    entry.tcp_state = read::at(ct, f::CT_TCP_STATE.load()).unwrap_or(255);
+    conntrack::rest(fields()?, kind::CONNTRACK_SEEN, ct, entry)?;
     // Not by namespace: the balancer is in another than the pods that were asked for.
     record::emit(program::BINDING, entry);
     Some(())
@@ -48,12 +42,10 @@ fn bind(skb: read::Kernel) -> Option<()> {
 /// joins the filter.
 #[inline(always)]
 fn bound(skb: read::Kernel, scratch: u32) -> Option<(&'static mut Entry, read::Kernel)> {
-    let ct = (read::at::<u64>(skb, f::SKB_NFCT.load())? & NFCT_POINTER) as read::Kernel;
-    if ct.is_null() {
-        return None;
-    }
-    let first = ct.wrapping_add(f::CT_ORIGINAL.load() as usize);
-    if read::at::<u8>(first, f::TUPLE_PROTOCOL.load())? != read::TCP {
+    let known = fields()?;
+    let ct = entry_of(known, skb)?;
+    let first = ct.wrapping_add(known.original as usize);
+    if read::at::<u8>(first, known.tuple_protocol)? != read::TCP {
         return None;
     }
     let transport = read::at::<u16>(skb, f::SKB_TRANSPORT_HEADER.load())?;
@@ -65,11 +57,11 @@ fn bound(skb: read::Kernel, scratch: u32) -> Option<(&'static mut Entry, read::K
     // SAFETY: one for each processor and caller. The kernel does not start the tracing program on a processor
     // where it runs, and runs a filter for what leaves with softirqs off: nobody else has it.
     let entry = unsafe { &mut *entry };
-    tuple(first, &mut entry.original)?;
+    conntrack::tuple(known, first, &mut entry.original)?;
     if filter::endpoint(entry.original.dst, entry.original.dst_port).is_none() {
         return None;
     }
-    tuple(ct.wrapping_add(f::CT_REPLY.load() as usize), &mut entry.reply)?;
+    conntrack::tuple(known, ct.wrapping_add(known.reply as usize), &mut entry.reply)?;
     let backend = Endpoint { address: entry.reply.src, port: entry.reply.src_port, pad: 0 };
     if filter::endpoint(backend.address, backend.port).is_none()
         && filter::WATCHED.insert(&backend, &BACKEND, 0).is_err()
@@ -77,20 +69,4 @@ fn bound(skb: read::Kernel, scratch: u32) -> Option<(&'static mut Entry, read::K
         record::count(program::BINDING, |s| s.table_full += 1);
     }
     Some((entry, ct))
-}
-
-/// `include/net/netfilter/nf_conntrack_tuple.h`.
-#[inline(always)]
-fn tuple(tuple: read::Kernel, ends: &mut Ends) -> Option<()> {
-    if read::at::<u16>(tuple, f::TUPLE_L3NUM.load())? == read::AF_INET {
-        ends.src = read::mapped(read::at(tuple, f::TUPLE_SRC.load())?);
-        ends.dst = read::mapped(read::at(tuple, f::TUPLE_DST.load())?);
-    } else {
-        ends.src = read::at(tuple, f::TUPLE_SRC.load())?;
-        ends.dst = read::at(tuple, f::TUPLE_DST.load())?;
-    }
-    ends.src_port = u16::from_be(read::at(tuple, f::TUPLE_SPORT.load())?);
-    ends.dst_port = u16::from_be(read::at(tuple, f::TUPLE_DPORT.load())?);
-    ends.protocol = read::at(tuple, f::TUPLE_PROTOCOL.load())?;
-    Some(())
 }

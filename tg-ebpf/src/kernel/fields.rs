@@ -5,12 +5,13 @@ use super::error::ObserveError;
 use crate::decode::KernelNames;
 use btf_rs::{Btf, BtfType, Type};
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// The kernel's own types.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
-/// Conntrack's, where it is a module.
-const CONNTRACK: &str = "/sys/kernel/btf/nf_conntrack";
+/// Reads the kernel's own types.
+pub fn kernel_types() -> Result<Btf, ObserveError> {
+    Btf::from_file(VMLINUX).map_err(|e| ObserveError::Btf { path: VMLINUX, error: e.to_string() })
+}
 
 /// A constant of the programs, and the field whose offset it is.
 type Field = (&'static str, &'static str, &'static str);
@@ -39,39 +40,22 @@ const PACKET: &[Field] = &[
     ("SKB_SK", "sk_buff", "sk"),
     ("DEV_NET", "net_device", "nd_net.net"),
 ];
-/// Fields of a conntrack entry.
-const ENTRY: &[Field] = &[
-    ("SKB_NFCT", "sk_buff", "_nfct"),
-    ("CT_ORIGINAL", "nf_conn", "tuplehash.tuple"),
-    ("CT_NET", "nf_conn", "ct_net.net"),
-    ("CT_STATUS", "nf_conn", "status"),
-    ("CT_TCP_STATE", "nf_conn", "proto.tcp.state"),
-    ("TUPLE_SRC", "nf_conntrack_tuple", "src.u3"),
-    ("TUPLE_SPORT", "nf_conntrack_tuple", "src.u.all"),
-    ("TUPLE_L3NUM", "nf_conntrack_tuple", "src.l3num"),
-    ("TUPLE_DST", "nf_conntrack_tuple", "dst.u3"),
-    ("TUPLE_DPORT", "nf_conntrack_tuple", "dst.u.all"),
-    ("TUPLE_PROTOCOL", "nf_conntrack_tuple", "dst.protonum"),
-];
-
 /// Fields that a program reads together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
     Namespace,
     Socket,
     Packet,
-    Entry,
 }
 
 impl Group {
-    const ALL: [Group; 4] = [Group::Namespace, Group::Socket, Group::Packet, Group::Entry];
+    const ALL: [Group; 3] = [Group::Namespace, Group::Socket, Group::Packet];
 
     fn fields(self) -> &'static [Field] {
         match self {
             Group::Namespace => NAMESPACE,
             Group::Socket => SOCKET,
             Group::Packet => PACKET,
-            Group::Entry => ENTRY,
         }
     }
 }
@@ -88,19 +72,8 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// Reads the kernel's BTF and, where conntrack is a module, that module's.
-    pub fn read() -> Result<Fields, ObserveError> {
-        let error = |path| move |e: btf_rs::Error| ObserveError::Btf { path, error: e.to_string() };
-        let kernel = Btf::from_file(VMLINUX).map_err(error(VMLINUX))?;
-        let module = Path::new(CONNTRACK).exists();
-        let btf = match module {
-            true => Btf::from_split_file(CONNTRACK, &kernel).map_err(error(CONNTRACK))?,
-            false => kernel,
-        };
-        Ok(Fields::of(&btf))
-    }
-
-    fn of(btf: &Btf) -> Fields {
+    /// From the kernel's BTF.
+    pub fn of(btf: &Btf) -> Fields {
         let (mut constants, mut missing) = (Vec::new(), Vec::new());
         for group in Group::ALL {
             for (constant, of, path) in group.fields() {
@@ -110,15 +83,10 @@ impl Fields {
                 }
             }
         }
-        match reply(btf) {
-            Some(at) => constants.push(("CT_REPLY", at)),
-            None => missing.push((Group::Entry, "nf_conn.tuplehash[1].tuple".into())),
-        }
         // The tracepoints' own arguments come after a `void *`.
         let has = |typedef, count| u32::from(parameters(btf, typedef).is_some_and(|n| n > count));
         constants.push(("HAS_RESET_REASON", has("btf_trace_tcp_send_reset", 3)));
         constants.push(("HAS_DROP_REASON", has("btf_trace_kfree_skb", 3)));
-        constants.push(("HAS_ENTRY", u32::from(missing.iter().all(|(group, _)| *group != Group::Entry))));
         let names = KernelNames {
             resets: members(btf, "sk_rst_reason", "SK_RST_REASON_"),
             drops: members(btf, "skb_drop_reason", "SKB_DROP_REASON_"),
@@ -132,16 +100,6 @@ impl Fields {
             self.missing.iter().filter(|(g, _)| groups.contains(g)).map(|(_, field)| field.as_str()).collect();
         (!missing.is_empty()).then(|| format!("this kernel's BTF has no {}", missing.join(", ")))
     }
-}
-
-/// `nf_conn.tuplehash` is an array: an answer's tuple is in its second element.
-fn reply(btf: &Btf) -> Option<u32> {
-    let (first, _) = offset(btf, "nf_conn", "tuplehash.tuple")?;
-    let size = btf.resolve_types_by_name("nf_conntrack_tuple_hash").ok()?.into_iter().find_map(|t| match t {
-        Type::Struct(s) => Some(s.size()),
-        _ => None,
-    })?;
-    Some(first + u32::try_from(size).ok()?)
 }
 
 /// A type without what only describes it.
@@ -175,7 +133,7 @@ fn member(btf: &Btf, of: &Type, name: &str) -> Option<(u32, Type)> {
 }
 
 /// A field's offset in bytes and its type. An array on the way stands for its first element.
-fn offset(btf: &Btf, of: &str, path: &str) -> Option<(u32, Type)> {
+pub fn offset(btf: &Btf, of: &str, path: &str) -> Option<(u32, Type)> {
     btf.resolve_types_by_name(of).ok()?.into_iter().find_map(|root| {
         let (mut here, mut bits) = (root, 0);
         for part in path.split('.') {

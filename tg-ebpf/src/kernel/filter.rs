@@ -9,7 +9,7 @@ use aya::maps::{Array, HashMap as KernelMap, MapData};
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use tg_ebpf_common::{ASKED_FOR, BACKEND};
-use tg_model::node_event::{Conntrack, Watched};
+use tg_model::node_event::{Conntrack, NodeEvent, Watched};
 use zerocopy::IntoBytes;
 
 /// What the programs record.
@@ -44,11 +44,26 @@ impl Filter {
         Ok(filter)
     }
 
-    /// Takes an entry's backend in, where the entry is a watched service's and the backend is new.
-    pub fn learn(&mut self, entry: &Conntrack, at_ns: u64) -> Option<Watched> {
-        let service = self.service_of(entry.original.dst)?;
-        let backend = entry.reply.src;
-        if backend == entry.original.dst || self.backends.contains_key(&backend) {
+    /// Takes in the backend that an event tells of, where it is a watched service's and new.
+    pub fn learn(&mut self, event: &NodeEvent, at_ns: u64) -> Option<Watched> {
+        match event {
+            NodeEvent::Conntrack(entry) => self.learn_entry(entry, at_ns),
+            NodeEvent::IpvsDecision(d) => self.learn_backend(d.service.address?, d.chosen?, at_ns),
+            NodeEvent::IpvsConn(c) => self.learn_backend(c.service, c.destination, at_ns),
+            NodeEvent::IpvsDest(d) => self.learn_backend(d.service.address?, d.destination.address, at_ns),
+            _ => None,
+        }
+    }
+
+    /// As [`Filter::learn`], from a conntrack entry.
+    pub fn learn_entry(&mut self, entry: &Conntrack, at_ns: u64) -> Option<Watched> {
+        self.learn_backend(entry.original.dst, entry.reply.src, at_ns)
+    }
+
+    /// As [`Filter::learn`]: an address behind another.
+    pub fn learn_backend(&mut self, of: SocketAddr, backend: SocketAddr, at_ns: u64) -> Option<Watched> {
+        let service = self.service_of(of)?;
+        if backend == of || self.backends.contains_key(&backend) {
             return None;
         }
         if self.watched.insert(key(backend), BACKEND, 0).is_err() {

@@ -1,6 +1,6 @@
 //! What this host gives an observer, found without attaching anything. Changes when something else is wanted.
 
-use super::fields::{Fields, VMLINUX};
+use super::fields::{VMLINUX, kernel_types};
 use super::rights;
 use aya::util::KernelVersion;
 use std::fs;
@@ -46,7 +46,7 @@ fn kernel() -> Finding {
 }
 
 fn btf() -> Finding {
-    match Fields::read() {
+    match kernel_types() {
         Ok(_) => well("BTF", format!("{VMLINUX} is there")),
         Err(e) => Finding {
             about: "BTF",

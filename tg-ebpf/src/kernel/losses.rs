@@ -110,6 +110,10 @@ fn name_of(function: &str) -> &'static str {
         "set_state" => name::TCP_STATE,
         "binding" => name::BINDING,
         "drop" => name::DROP,
+        "ct_confirming" | "ct_confirmed" | "ct_confirmed_exit" | "ct_deleted" | "ct_deleted_entry" => name::CONNTRACK,
+        "choosing" | "chosen" => name::IPVS_DECISION,
+        "conn_made" | "conn_expiring" | "conn_expired" => name::IPVS_CONN,
+        "dest_updated" | "dest_deleted" => name::IPVS_DEST,
         _ => name::SEGMENTS,
     }
 }

@@ -4,6 +4,7 @@
 //! Order of calls: [`Observer::start`], then [`Observer::wait`] and [`Observer::poll`] in turns and
 //! [`Observer::tick`] about once a second, at the end [`Observer::stop`]. Each gives lines for the journal.
 
+mod directors;
 mod enter;
 mod error;
 mod fields;
@@ -12,8 +13,11 @@ mod flows;
 mod host;
 mod losses;
 mod maps;
+mod module_fields;
+mod modules;
 mod namespaces;
 mod observer;
+mod probes;
 mod programs;
 mod rights;
 mod trackers;

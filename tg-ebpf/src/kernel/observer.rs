@@ -1,14 +1,16 @@
 //! The observer. Changes when the order in which things are read does.
 
+use super::directors::{Director, Directors};
 use super::error::ObserveError;
-use super::fields::Fields;
+use super::fields::{Fields, kernel_types};
 use super::filter::Filter;
 use super::flows::Flows;
 use super::losses::{Figures, Losses};
 use super::maps;
+use super::modules::Modules;
 use super::namespaces::{Namespaces, inode};
-use super::programs::Programs;
-use super::trackers::{FIRST_TOKEN, Heard, LISTENERS_MAX, Snapshot, Trackers};
+use super::programs::{self, Programs};
+use super::trackers::{FIRST_TOKEN, Heard, Snapshot, Trackers};
 use crate::decode::{self, KernelNames};
 use crate::name;
 use crate::nat::{Translations, Vips};
@@ -53,27 +55,36 @@ pub struct Settings {
 pub struct Observer {
     settings: Settings,
     programs: Programs,
+    modules: Modules,
     ring: RingBuf<MapData>,
     names: KernelNames,
     filter: Filter,
     translations: Translations,
     namespaces: Namespaces,
     trackers: Trackers,
+    directors: Directors,
     losses: Losses,
     flows: Flows,
     poll: Poll,
     waker: Arc<Waker>,
     undecodable: u64,
+    /// Why netlink cannot be listened to.
+    netlink: Option<String>,
     /// Events by program, of those that have no counter in the kernel.
     heard: u64,
     last_tick_ns: u64,
+    /// The observer's own namespace.
+    own: u32,
 }
 
 impl Observer {
     /// Loads and attaches. Gives the first lines, too: each program's status, the filter, the snapshot.
     pub fn start(settings: Settings) -> Result<(Observer, Vec<NodeLine>), ObserveError> {
-        let fields = Fields::read()?;
-        let mut programs = Programs::attach(&fields, &settings.interfaces)?;
+        let types = kernel_types()?;
+        let fields = Fields::of(&types);
+        let btf = programs::kernel_btf()?;
+        let mut programs = Programs::attach(&fields, &btf, &settings.interfaces)?;
+        let modules = Modules::load(&mut programs.bpf, &btf)?;
         let poll = Poll::new().map_err(ObserveError::Wait)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(ObserveError::Wait)?);
         let ring: RingBuf<MapData> = maps::take(&mut programs.bpf, "EVENTS")?;
@@ -86,46 +97,74 @@ impl Observer {
         let mut observer = Observer {
             settings,
             programs,
+            modules,
             ring,
             names: fields.names,
             filter,
             translations: Translations::new(TRANSLATIONS),
             namespaces: Namespaces::default(),
             trackers: Trackers::default(),
+            directors: Directors::default(),
             losses,
             flows,
             poll,
             waker,
             undecodable: 0,
+            netlink: None,
             heard: 0,
             last_tick_ns: now,
+            own: 0,
         };
-        let lines = observer.begin(now)?;
+        let lines = observer.begin(&types, now)?;
         Ok((observer, lines))
     }
 
-    fn begin(&mut self, now: u64) -> Result<Vec<NodeLine>, ObserveError> {
+    fn begin(&mut self, types: &btf_rs::Btf, now: u64) -> Result<Vec<NodeLine>, ObserveError> {
         let mut lines = Vec::new();
         let asked: Vec<SocketAddr> = self.filter.vips.iter().collect();
         lines.extend(
             asked.into_iter().map(|address| NodeLine::Watched(Watched { at_ns: now, address, backend_of: None })),
         );
+        self.look_for_modules(Some(types));
         // An unknown one makes the first scan look for owners, too.
         self.namespaces.name(&mut Netns { inode: 1, ..Netns::default() });
         let own = inode(Path::new("/proc/self/ns/net")).unwrap_or(0);
-        let tracked = match self.trackers.listen(own, None, self.poll.registry()) {
-            Ok(snapshot) => {
-                self.look_for_namespaces(now, &mut lines)?;
-                self.take_snapshot(own, snapshot, now, &mut lines);
-                Ok(())
+        self.own = own;
+        let snapshot = self.trackers.listen(own, None, self.poll.registry());
+        self.look_for_namespaces(now, &mut lines)?;
+        match snapshot {
+            Ok(snapshot) => self.take_snapshot(own, snapshot, now, &mut lines),
+            Err(e) => {
+                self.netlink = Some(e.to_string());
+                self.programs.status.iter_mut().for_each(|s| by_netlink(s, self.netlink.as_deref()));
             }
-            Err(e) => self.look_for_namespaces(now, &mut lines).map(|()| Err(e))?,
-        };
-        self.programs.status.push(conntrack_status(tracked));
-        self.programs.status.push(ipvs_status());
+        }
+        self.look_at_directors(now, &mut lines);
         let status = self.programs.status.iter().cloned().map(NodeLine::Program);
         lines.splice(0..0, status);
         Ok(lines)
+    }
+
+    /// Attaches to modules that came. Gives the status of the programs that are concerned. Conntrack's events come
+    /// by netlink where no program tells of them.
+    fn look_for_modules(&mut self, types: Option<&btf_rs::Btf>) -> Vec<ProgramStatus> {
+        let attached = self.modules.has(name::IPVS_DEST);
+        let mut changed = self.modules.look(&mut self.programs.bpf, types);
+        if !attached && self.modules.has(name::IPVS_DEST) {
+            // What came since they were looked at is told of by nothing else.
+            self.directors.forget();
+        }
+        self.trackers.set_events(!self.modules.has(name::CONNTRACK));
+        changed.iter_mut().for_each(|s| by_netlink(s, self.netlink.as_deref()));
+        changed.retain(|s| !self.programs.status.contains(s));
+        for status in &changed {
+            let all = &mut self.programs.status;
+            match all.iter_mut().find(|s| s.program == status.program) {
+                Some(known) => *known = status.clone(),
+                None => all.push(status.clone()),
+            }
+        }
+        changed
     }
 
     /// How each program is attached.
@@ -136,7 +175,7 @@ impl Observer {
     /// What each program recorded and lost, as of the last tick.
     pub fn figures(&self) -> BTreeMap<&'static str, Figures> {
         let mut figures = self.losses.figures.clone();
-        figures.insert(name::CONNTRACK, Figures { events: self.heard, ..Figures::default() });
+        figures.entry(name::CONNTRACK).or_default().events += self.heard;
         figures
     }
 
@@ -201,9 +240,7 @@ impl Observer {
 
     /// Completes an event and tells it, after what follows from it.
     fn tell(&mut self, at_ns: u64, program: &str, mut event: NodeEvent, lines: &mut Vec<NodeLine>) {
-        if let NodeEvent::Conntrack(entry) = &event {
-            lines.extend(self.filter.learn(entry, at_ns).map(NodeLine::Watched));
-        }
+        lines.extend(self.filter.learn(&event, at_ns).map(NodeLine::Watched));
         if let Some(netns) = netns_of(&mut event) {
             self.namespaces.name(netns);
         }
@@ -222,7 +259,9 @@ impl Observer {
     /// What is read once a second: counters, losses, namespaces that came.
     pub fn tick(&mut self, lines: &mut Vec<NodeLine>) -> Result<(), ObserveError> {
         let now = since(self.settings.origin_ns);
+        lines.extend(self.look_for_modules(None).into_iter().map(NodeLine::Program));
         self.look_for_namespaces(now, lines)?;
+        self.look_at_directors(now, lines);
         let changed = self.flows.changed(now + self.settings.origin_ns, &self.programs.interfaces);
         for mut segments in changed {
             segments.last_ns = segments.last_ns.saturating_sub(self.settings.origin_ns);
@@ -246,6 +285,7 @@ impl Observer {
         for namespace in &changed {
             if namespace.gone {
                 self.trackers.leave(namespace.netns.inode);
+                self.directors.leave(namespace.netns.inode);
             }
         }
         lines.extend(changed.into_iter().map(NodeLine::Namespace));
@@ -258,7 +298,7 @@ impl Observer {
             self.filter.set_namespaces(true, inodes)?;
         }
         for (inode, file, _) in files {
-            if self.trackers.listens_to(inode) || self.trackers.len() >= LISTENERS_MAX {
+            if !self.trackers.wants(inode) {
                 continue;
             }
             // One that goes at this very moment is told of by the next scan.
@@ -279,13 +319,56 @@ impl Observer {
             }
             count += 1;
             entry.netns = netns.clone();
-            lines.extend(self.filter.learn(&entry, at_ns).map(NodeLine::Watched));
+            lines.extend(self.filter.learn_entry(&entry, at_ns).map(NodeLine::Watched));
             self.translations.learn(&entry);
             let entry = SnapshotEntry::Conntrack(entry);
             lines.push(NodeLine::Snapshot(SnapshotTaken { at_ns, entry }));
         }
         let entry = SnapshotEntry::ConntrackEnd { netns, entries: count, error: snapshot.error };
         lines.push(NodeLine::Snapshot(SnapshotTaken { at_ns, entry }));
+    }
+
+    /// Where ip_vs is there: what it has in each namespace that was not looked at yet.
+    fn look_at_directors(&mut self, now: u64, lines: &mut Vec<NodeLine>) {
+        if !self.modules.has_ipvs() {
+            return;
+        }
+        let mut places = vec![(self.own, None)];
+        places.extend(self.namespaces.files().map(|(inode, file, _)| (inode, Some(file.to_owned()))));
+        for (inode, file) in places {
+            if self.directors.wants(inode) {
+                let filter = &self.filter;
+                let found = self.directors.look(inode, file.as_deref(), |a| filter.service_of(a).is_some());
+                self.take_director(inode, found, now, lines);
+            }
+        }
+    }
+
+    fn take_director(&mut self, inode: u32, found: Director, at_ns: u64, lines: &mut Vec<NodeLine>) {
+        let mut netns = Netns { inode, ..Netns::default() };
+        self.namespaces.name(&mut netns);
+        let [mut services, mut destinations, mut connections] = [0; 3];
+        let mut entries = Vec::new();
+        for (service, its) in found.services {
+            services += 1;
+            entries.push(SnapshotEntry::IpvsService { netns: netns.clone(), service: service.clone() });
+            for destination in its {
+                destinations += 1;
+                let of = service.address.and_then(|s| self.filter.learn_backend(s, destination.address, at_ns));
+                lines.extend(of.map(NodeLine::Watched));
+                let (netns, service) = (netns.clone(), service.clone());
+                entries.push(SnapshotEntry::IpvsDest { netns, service, destination });
+            }
+        }
+        for mut conn in found.connections {
+            connections += 1;
+            conn.netns = netns.clone();
+            lines.extend(self.filter.learn_backend(conn.service, conn.destination, at_ns).map(NodeLine::Watched));
+            self.translations.learn_ipvs(&conn);
+            entries.push(SnapshotEntry::IpvsConn(conn));
+        }
+        entries.push(SnapshotEntry::IpvsEnd { netns, services, destinations, connections, error: found.error });
+        lines.extend(entries.into_iter().map(|entry| NodeLine::Snapshot(SnapshotTaken { at_ns, entry })));
     }
 
     /// Takes what is left, detaches, and gives the last lines.
@@ -325,25 +408,21 @@ fn netns_of(event: &mut NodeEvent) -> Option<&mut Netns> {
     })
 }
 
-fn conntrack_status(listening: io::Result<()>) -> ProgramStatus {
-    let refused = vec!["fentry, kprobe: this version has no such program".into()];
-    let (way, refused, cost) = match listening {
-        Ok(()) => (Some("nfnetlink events".into()), refused, Some("times are those of reading".into())),
-        Err(e) => {
-            let refused = [refused, vec![format!("nfnetlink events: {e}")]].concat();
-            (None, refused, Some("the end of NAT bindings is not seen".into()))
+/// What becomes of conntrack's program where it is not attached: netlink tells, too.
+fn by_netlink(status: &mut ProgramStatus, error: Option<&str>) {
+    if status.program != name::CONNTRACK || status.times == TimeSource::Kernel && status.way.is_some() {
+        return;
+    }
+    match error {
+        None => {
+            status.way = Some("nfnetlink events".into());
+            status.cost = Some("times are those of reading".into());
+            status.times = TimeSource::Reader;
         }
-    };
-    ProgramStatus { program: name::CONNTRACK.into(), way, refused, cost, times: TimeSource::Reader }
-}
-
-fn ipvs_status() -> ProgramStatus {
-    ProgramStatus {
-        program: "ipvs".into(),
-        way: None,
-        refused: vec!["kprobe: this version has no such program".into()],
-        cost: Some("decisions of IPVS are not seen: verdicts name no candidates".into()),
-        times: TimeSource::Kernel,
+        Some(e) => {
+            status.refused.push(format!("nfnetlink events: {e}"));
+            (status.way, status.cost) = (None, Some("the end of NAT bindings is not seen".into()));
+        }
     }
 }
 

@@ -27,7 +27,7 @@ struct Tracepoint {
     cost: &'static str,
 }
 
-const TRACEPOINTS: [Tracepoint; 5] = [
+const TRACEPOINTS: [Tracepoint; 4] = [
     Tracepoint {
         name: name::SEND_RESET,
         function: "send_reset",
@@ -50,14 +50,6 @@ const TRACEPOINTS: [Tracepoint; 5] = [
         cost: "user time-outs and orderly closes are not seen",
     },
     Tracepoint {
-        name: name::BINDING,
-        function: "binding",
-        tracepoint: "net_dev_queue",
-        reads: &[Group::Namespace, Group::Packet, Group::Entry],
-        cost: "pods behind a service are watched only once netlink tells of them: early events of the first \
-               connection to each may be missed",
-    },
-    Tracepoint {
         name: name::DROP,
         function: "drop",
         tracepoint: "kfree_skb",
@@ -67,8 +59,18 @@ const TRACEPOINTS: [Tracepoint; 5] = [
 ];
 
 /// The name of each list of `STATS`, in its order.
-pub const STATS: [&str; program::COUNT as usize] =
-    [name::SEND_RESET, name::RECEIVE_RESET, name::TCP_STATE, name::BINDING, name::DROP, name::SEGMENTS];
+pub const STATS: [&str; program::COUNT as usize] = [
+    name::SEND_RESET,
+    name::RECEIVE_RESET,
+    name::TCP_STATE,
+    name::BINDING,
+    name::DROP,
+    name::SEGMENTS,
+    name::CONNTRACK,
+    name::IPVS_DECISION,
+    name::IPVS_CONN,
+    name::IPVS_DEST,
+];
 
 /// What is loaded and attached; detached when dropped.
 pub struct Programs {
@@ -81,14 +83,12 @@ pub struct Programs {
 
 impl Programs {
     /// Loads the object and attaches what this kernel lets.
-    pub fn attach(fields: &Fields, interfaces: &[Interface]) -> Result<Programs, ObserveError> {
+    pub fn attach(fields: &Fields, btf: &Btf, interfaces: &[Interface]) -> Result<Programs, ObserveError> {
         if OBJECT.is_empty() {
             return Err(ObserveError::Architecture(std::env::consts::ARCH));
         }
-        let btf =
-            Btf::from_sys_fs().map_err(|e| ObserveError::Btf { path: super::fields::VMLINUX, error: e.to_string() })?;
         let mut loader = EbpfLoader::new();
-        loader.btf(Some(&btf));
+        loader.btf(Some(btf));
         for (constant, value) in &fields.constants {
             loader.override_global(constant, value, true);
         }
@@ -97,7 +97,7 @@ impl Programs {
         for tracepoint in &TRACEPOINTS {
             let attached = match fields.missing(tracepoint.reads) {
                 Some(why) => Err(why),
-                None => programs.trace(tracepoint, &btf),
+                None => programs.trace(tracepoint, btf),
             };
             programs.status.push(status(tracepoint, attached));
         }
@@ -175,6 +175,11 @@ impl Programs {
     }
 }
 
+/// The kernel's types, as aya has them.
+pub fn kernel_btf() -> Result<Btf, ObserveError> {
+    Btf::from_sys_fs().map_err(|e| ObserveError::Btf { path: super::fields::VMLINUX, error: e.to_string() })
+}
+
 /// Attaches in the interface's namespace.
 fn at<T: Send>(interface: &Interface, attach: impl FnOnce() -> Result<T, ProgramError> + Send) -> Result<(), String> {
     let attached = match &interface.netns {
@@ -184,7 +189,7 @@ fn at<T: Send>(interface: &Interface, attach: impl FnOnce() -> Result<T, Program
     attached.map(|_| ()).map_err(|e| reason(&e))
 }
 
-fn load_once(loaded: Result<(), ProgramError>) -> Result<(), String> {
+pub fn load_once(loaded: Result<(), ProgramError>) -> Result<(), String> {
     match loaded {
         Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(()),
         Err(e) => Err(reason(&e)),
@@ -217,7 +222,7 @@ fn status(tracepoint: &Tracepoint, attached: Result<(), String>) -> ProgramStatu
 }
 
 /// The verifier's log is pages long: its last words are what it refused.
-fn reason(error: &ProgramError) -> String {
+pub fn reason(error: &ProgramError) -> String {
     let ProgramError::LoadError { io_error, verifier_log } = error else { return chain(error) };
     let log = verifier_log.to_string();
     let said = log.lines().rev().map(str::trim).find(|l| !l.is_empty() && !l.starts_with("processed "));

@@ -9,7 +9,7 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
@@ -23,7 +23,7 @@ const ROOM: libc::c_int = 8 << 20;
 /// The kernel's messages are no longer than this (`NLMSG_GOODSIZE`, or what a dump was offered).
 const DATAGRAM_MAX: usize = 64 << 10;
 /// More namespaces than this are not listened to.
-pub const LISTENERS_MAX: usize = 512;
+const LISTENERS_MAX: usize = 512;
 /// Tokens of the listeners begin here.
 pub const FIRST_TOKEN: usize = 16;
 
@@ -47,6 +47,10 @@ pub enum Heard {
 pub struct Trackers {
     listeners: HashMap<Token, Listener>,
     next: usize,
+    /// Namespaces whose snapshot was taken.
+    known: HashSet<u32>,
+    /// Programs tell of events: only snapshots are wanted.
+    snapshots_only: bool,
 }
 
 /// What a namespace had when it was first looked at.
@@ -57,30 +61,43 @@ pub struct Snapshot {
 }
 
 impl Trackers {
+    /// Whether events are wanted beside snapshots. Where they are again, each namespace is new.
+    pub fn set_events(&mut self, wanted: bool) {
+        if wanted && self.snapshots_only {
+            self.known.clear();
+        }
+        self.snapshots_only = !wanted;
+        if !wanted {
+            self.listeners.clear();
+        }
+    }
+
     /// Listens to a namespace, and gives what it has. `file`: `None` for the observer's own.
     pub fn listen(&mut self, inode: u32, file: Option<&Path>, registry: &Registry) -> io::Result<Snapshot> {
+        let events = !self.snapshots_only;
         let (socket, snapshot) = match file {
-            None => open(),
-            Some(file) => enter::within(file, open)?,
+            None => open(events),
+            Some(file) => enter::within(file, || open(events))?,
         }?;
-        let token = Token(FIRST_TOKEN + self.next);
-        registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
-        self.next += 1;
-        self.listeners.insert(token, Listener { inode, socket });
+        if let Some(socket) = socket {
+            let token = Token(FIRST_TOKEN + self.next);
+            registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
+            self.next += 1;
+            self.listeners.insert(token, Listener { inode, socket });
+        }
+        self.known.insert(inode);
         Ok(snapshot)
     }
 
-    pub fn listens_to(&self, inode: u32) -> bool {
-        self.listeners.values().any(|l| l.inode == inode)
-    }
-
-    pub fn len(&self) -> usize {
-        self.listeners.len()
+    /// Whether a namespace is to be listened to that was not yet.
+    pub fn wants(&self, inode: u32) -> bool {
+        !self.known.contains(&inode) && self.listeners.len() < LISTENERS_MAX
     }
 
     /// Stops listening to a namespace. A socket keeps it alive otherwise.
     pub fn leave(&mut self, inode: u32) {
         self.listeners.retain(|_, l| l.inode != inode);
+        self.known.remove(&inode);
     }
 
     /// Takes what came, from the listener of this token.
@@ -113,17 +130,22 @@ impl Trackers {
 }
 
 /// First the listener, then the snapshot: an entry may be told twice, but none is missed.
-fn open() -> io::Result<(Socket, Snapshot)> {
-    let mut socket = Socket::new(NETLINK_NETFILTER)?;
-    socket.bind_auto()?;
-    socket.set_rx_buf_sz(ROOM)?;
-    socket.add_membership(NEW)?;
-    socket.add_membership(DESTROY)?;
+fn open(events: bool) -> io::Result<(Option<Socket>, Snapshot)> {
+    let socket = if events { Some(listener()?) } else { None };
     let snapshot = match dump() {
         Ok(entries) => Snapshot { entries, error: None },
         Err((entries, e)) => Snapshot { entries, error: Some(e.to_string()) },
     };
     Ok((socket, snapshot))
+}
+
+fn listener() -> io::Result<Socket> {
+    let mut socket = Socket::new(NETLINK_NETFILTER)?;
+    socket.bind_auto()?;
+    socket.set_rx_buf_sz(ROOM)?;
+    socket.add_membership(NEW)?;
+    socket.add_membership(DESTROY)?;
+    Ok(socket)
 }
 
 type Broken = (Vec<Conntrack>, io::Error);

@@ -2,7 +2,6 @@
 //! Kubernetes' `ActivePodsWithRanks` (`pkg/controller/controller_utils.go`) does, or its default spread over nodes.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use tg_core::random::Random;
 use tg_model::time::Nanos;
 
@@ -32,6 +31,7 @@ pub enum PodUpdate {
 
 #[derive(Clone, Debug)]
 pub(super) struct Pod {
+    id: PodId,
     set: ReplicaSet,
     node: u32,
     created: Nanos,
@@ -43,8 +43,8 @@ pub(super) struct Pod {
 
 #[derive(Clone, Debug)]
 pub(super) struct Pods {
-    pods: BTreeMap<PodId, Pod>,
-    made: u32,
+    /// By number; `None` once it is gone.
+    pods: Vec<Option<Pod>>,
     nodes: u32,
     min_ready: Nanos,
     random: Random,
@@ -52,11 +52,15 @@ pub(super) struct Pods {
 
 impl Pods {
     pub(super) fn new(nodes: u32, min_ready: Nanos, random: Random) -> Pods {
-        Pods { pods: BTreeMap::new(), made: 0, nodes, min_ready, random }
+        Pods { pods: Vec::new(), nodes, min_ready, random }
     }
 
-    fn of(&self, set: ReplicaSet) -> impl Iterator<Item = (&PodId, &Pod)> {
-        self.pods.iter().filter(move |(_, p)| p.set == set && !p.terminating)
+    fn there(&self) -> impl Iterator<Item = &Pod> {
+        self.pods.iter().flatten()
+    }
+
+    fn of(&self, set: ReplicaSet) -> impl Iterator<Item = &Pod> {
+        self.there().filter(move |p| p.set == set && !p.terminating)
     }
 
     /// Pods of the set that were not asked to end.
@@ -67,26 +71,25 @@ impl Pods {
     /// Those of them that were ready for long enough.
     pub(super) fn available(&self, now: Nanos, set: ReplicaSet) -> u32 {
         let long_enough = |p: &Pod| p.ready_since.is_some_and(|since| since + self.min_ready <= now);
-        self.of(set).filter(|(_, p)| long_enough(p)).count() as u32
+        self.of(set).filter(|p| long_enough(p)).count() as u32
     }
 
     pub(super) fn terminating(&self) -> u32 {
-        self.pods.values().filter(|p| p.terminating).count() as u32
+        self.there().filter(|p| p.terminating).count() as u32
     }
 
     pub(super) fn next_available(&self, now: Nanos) -> Option<Nanos> {
-        let ready = self.pods.values().filter(|p| !p.terminating).filter_map(|p| p.ready_since);
+        let ready = self.there().filter(|p| !p.terminating).filter_map(|p| p.ready_since);
         ready.map(|since| since + self.min_ready).filter(|at| *at > now).min()
     }
 
     pub(super) fn update(&mut self, now: Nanos, id: PodId, update: PodUpdate) {
-        let Some(pod) = self.pods.get_mut(&id) else { return };
+        let Some(place) = self.pods.get_mut(id.0 as usize) else { return };
+        let Some(pod) = place else { return };
         match update {
             PodUpdate::Ready => pod.ready_since = pod.ready_since.or(Some(now)),
             PodUpdate::Unready => pod.ready_since = None,
-            PodUpdate::Gone => {
-                self.pods.remove(&id);
-            }
+            PodUpdate::Gone => *place = None,
         }
     }
 
@@ -94,16 +97,15 @@ impl Pods {
     pub(super) fn create(&mut self, now: Nanos, set: ReplicaSet) -> (PodId, u32) {
         let on_nodes = self.on_nodes();
         let node = (0..self.nodes).min_by_key(|n| on_nodes[*n as usize]).unwrap_or(0);
-        let id = PodId(self.made);
-        self.made += 1;
+        let id = PodId(self.pods.len() as u32);
         let uid = self.random.bits();
-        self.pods.insert(id, Pod { set, node, created: now, ready_since: None, terminating: false, uid });
+        self.pods.push(Some(Pod { id, set, node, created: now, ready_since: None, terminating: false, uid }));
         (id, node)
     }
 
     fn on_nodes(&self) -> Vec<u32> {
         let mut on = vec![0; self.nodes as usize];
-        self.pods.values().filter(|p| !p.terminating).for_each(|p| on[p.node as usize] += 1);
+        self.there().filter(|p| !p.terminating).for_each(|p| on[p.node as usize] += 1);
         on
     }
 
@@ -117,15 +119,15 @@ impl Pods {
         let age = |since: Nanos| now.since(since).0.checked_ilog2();
         let mut ranked: Vec<_> = self
             .of(set)
-            .map(|(id, p)| {
+            .map(|p| {
                 let crowd = Reverse(on_nodes[p.node as usize]);
-                (p.ready_since.is_some(), crowd, p.ready_since.and_then(age), age(p.created), p.uid, *id)
+                (p.ready_since.is_some(), crowd, p.ready_since.and_then(age), age(p.created), p.uid, p.id)
             })
             .collect();
         ranked.sort_unstable();
         let first: Vec<PodId> = ranked.into_iter().take(count as usize).map(|(.., id)| id).collect();
         for id in &first {
-            if let Some(pod) = self.pods.get_mut(id) {
+            if let Some(pod) = &mut self.pods[id.0 as usize] {
                 pod.terminating = true;
             }
         }

@@ -39,7 +39,7 @@ pub fn lacks(director: DirectorKind, program: &Path, command: &[String]) -> Vec<
         DirectorKind::Nft => &[],
         DirectorKind::Ipvs => &[Need::IPVSADM],
     };
-    let always = [Need::Root, Need::IP, Need::SS, Need::NSENTER, Need::SETPRIV, Need::NFT, Need::CONNTRACK];
+    let always = [Need::Root, Need::SS, Need::NSENTER, Need::SETPRIV, Need::NFT, Need::CONNTRACK];
     let mut lacks = missing(&[&always, of_director].concat());
     if director == DirectorKind::Ipvs && !ipvs::is_there() {
         let guest = ipvs::in_guest(program, command);

@@ -57,6 +57,7 @@ use std::time::Duration;
 use tg_core::run::RunHandle;
 use tg_core::sys::{clock, limits};
 use tg_model::lab_plan::{DirectorKind, LabPlan};
+use tg_model::plan::Plan;
 use tg_model::summary::{RunEnding, Summary};
 use tg_model::time::Nanos;
 
@@ -75,6 +76,8 @@ pub struct Options {
     pub output: Option<PathBuf>,
     /// The command line, for the journals' headers.
     pub command: Vec<String>,
+    /// A connection whose echo is out longer is lost.
+    pub response_timeout: Duration,
     /// Set from outside, it ends the lab early and in good order.
     pub stop: Arc<AtomicBool>,
     /// Is told how it goes, ten times a second.
@@ -84,8 +87,14 @@ pub struct Options {
 impl Options {
     /// Nothing is kept, nobody watches.
     pub fn new(program: impl Into<PathBuf>) -> Options {
-        let (output, command, stop) = (None, Vec::new(), Arc::default());
-        Options { program: program.into(), output, command, stop, watch: Box::new(|_| {}) }
+        Options {
+            program: program.into(),
+            output: None,
+            command: Vec::new(),
+            response_timeout: Duration::from_secs(1),
+            stop: Arc::default(),
+            watch: Box::new(|_| {}),
+        }
     }
 }
 
@@ -143,7 +152,7 @@ fn descriptors(plan: &LabPlan) -> u64 {
 /// The plan cannot be carried out here ([`LabError::is_usage`]; [`LabError::Missing`] says what is missing), or
 /// something failed on the way. Nothing is left behind then either, but for the files in `output`.
 pub fn run(plan: &LabPlan, options: Options) -> Result<Outcome, LabError> {
-    let Options { program, output, command, stop, watch } = options;
+    let Options { program, output, command, response_timeout, stop, watch } = options;
     let lacks = missing(plan, &program, &command);
     if !lacks.is_empty() {
         return Err(LabError::Missing(lacks));
@@ -154,7 +163,9 @@ pub fn run(plan: &LabPlan, options: Options) -> Result<Outcome, LabError> {
     let vips = ground.vips();
     let journals = Journals::create(folder.path(), plan, names::DEPLOYMENT, &vips, &command)?;
     let mut cluster = Cluster::new(plan, program, ground, journals)?;
-    let mut lab = Lab { plan, stop, watch, command, folder: folder.path().to_owned(), phase: Phase::Starting };
+    let traffic = traffic::plan(plan, &vips, response_timeout)?;
+    let folder_path = folder.path().to_owned();
+    let mut lab = Lab { plan, traffic, stop, watch, command, folder: folder_path, phase: Phase::Starting };
     let carried_out = lab.carry_out(&mut cluster);
     let finished = cluster.finish();
     let (handle, interrupted) = carried_out?;
@@ -180,6 +191,7 @@ fn ground_for(plan: &LabPlan, folder: &Path, program: &Path, command: &[String])
 /// A lab under way.
 struct Lab<'a> {
     plan: &'a LabPlan,
+    traffic: Plan,
     stop: Arc<AtomicBool>,
     watch: Box<dyn FnMut(&Progress) + Send>,
     command: Vec<String>,
@@ -200,10 +212,9 @@ impl Lab<'_> {
         if !self.until(cluster, None, Ends::Deadline(DEADLINE), &|c, _| c.ready() >= replicas)? {
             return Ok((None, true));
         }
-        let traffic = traffic::plan(self.plan, &cluster.ground.vips())?;
         let enter = cluster.ground.client()?;
         let others = descriptors(self.plan);
-        let handle = traffic::start(traffic, enter, &self.folder.join(RUN), others, &self.command)?;
+        let handle = traffic::start(self.traffic.clone(), enter, &self.folder.join(RUN), others, &self.command)?;
         let start = Nanos(handle.header().monotonic_ns);
         let mut under = Under { handle, faults: Faults::new(&self.plan.faults, start, self.plan.seed) };
         let whole = self.under_traffic(cluster, &mut under, start)?;

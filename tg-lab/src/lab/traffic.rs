@@ -16,12 +16,13 @@ const BACKOFF: Backoff = Backoff { min: Duration::from_millis(10), max: Duration
 ///
 /// # Errors
 /// The lab's numbers are more than a run can have.
-pub fn plan(lab: &LabPlan, vips: &[SocketAddr]) -> Result<Plan, LabError> {
+pub fn plan(lab: &LabPlan, vips: &[SocketAddr], response_timeout: Duration) -> Result<Plan, LabError> {
     let spec = PlanSpec {
         transport: lab.transport,
         conns: lab.conns,
         rate: Rate::PerConnection(lab.rate),
         duration: None,
+        response_timeout,
         backoff: BACKOFF,
         seed: lab.seed,
         ..PlanSpec::new(vips.iter().map(|a| (*a).into()))

@@ -39,11 +39,11 @@ impl Family {
         }
     }
 
-    /// Every address.
-    pub(crate) fn everywhere(self) -> &'static str {
+    /// The address that stands for every one.
+    pub(crate) fn any(self) -> IpAddr {
         match self {
-            Family::V4 => "0.0.0.0/0",
-            Family::V6 => "::/0",
+            Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
+            Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
         }
     }
 
@@ -113,10 +113,9 @@ impl Addresses {
         self.host(family, POD_LINKS + node, pod)
     }
 
-    /// What holds every pod of a node.
-    #[must_use]
-    pub fn pods_of(self, family: Family, node: u8) -> String {
-        format!("{}/{}", self.pod(family, node, 0), family.link_bits())
+    /// What every pod of a node has in common: the address of the link, [`Family::link_bits`] long.
+    pub(crate) fn pods_of(self, family: Family, node: u8) -> IpAddr {
+        self.pod(family, node, 0)
     }
 
     fn host(self, family: Family, link: u8, host: u8) -> IpAddr {
@@ -157,7 +156,6 @@ mod tests {
         assert_eq!(both(&|f| a.client(f)), ["10.131.0.2", "fd74:6700:3::2"]);
         assert_eq!(both(&|f| a.node(f, 2)), ["10.131.2.2", "fd74:6700:3:2::2"]);
         assert_eq!(both(&|f| a.pod(f, 2, 9)), ["10.131.66.9", "fd74:6700:3:42::9"]);
-        assert_eq!(a.pods_of(Family::V4, 1), "10.131.65.0/24");
-        assert_eq!(a.pods_of(Family::V6, 1), "fd74:6700:3:41::/64");
+        assert_eq!(both(&|f| a.pods_of(f, 1)), ["10.131.65.0", "fd74:6700:3:41::"]);
     }
 }

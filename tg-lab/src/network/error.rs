@@ -8,9 +8,6 @@ use std::process::ExitStatus;
 /// A failure, with the operation that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
-    /// The machine lacks something.
-    #[error("{0}")]
-    Missing(String),
     /// As many labs run here as can.
     #[error("{labs} labs run here already; as many as can")]
     Busy {
@@ -46,6 +43,16 @@ pub enum NetworkError {
         /// Why not.
         source: io::Error,
     },
+    /// The kernel refused a change to links, addresses or routes.
+    #[error("{step}: {source}, in namespace {netns}")]
+    Step {
+        /// As `ip` would be told.
+        step: String,
+        /// Where.
+        netns: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// A program could not be started.
     #[error("cannot start {program}: {source}")]
     Start {
@@ -71,9 +78,11 @@ pub enum NetworkError {
 impl From<NetworkError> for LabError {
     fn from(error: NetworkError) -> LabError {
         match error {
-            NetworkError::Missing(what) => LabError::Missing(vec![what]),
             NetworkError::File { operation, path, source } => {
                 LabError::Io { what: format!("cannot {operation} {}", path.display()), error: source }
+            }
+            NetworkError::Step { step, netns, source } => {
+                LabError::Io { what: format!("`{step}` in namespace {netns}"), error: source }
             }
             NetworkError::Start { program, source } => {
                 LabError::Io { what: format!("cannot start {program}"), error: source }

@@ -11,10 +11,12 @@
 mod address;
 mod claim;
 mod error;
+mod kernel;
 mod needs;
 mod netns;
 mod program;
 mod script;
+mod step;
 mod topology;
 
 pub use address::{Addresses, Family};
@@ -25,5 +27,7 @@ pub use netns::{Netns, within};
 pub use topology::{NODES_MAX, Network, PodLink, Shape};
 
 pub(crate) use error::file;
+pub(crate) use kernel::apply;
 pub(crate) use netns::sysctl;
 pub(crate) use program::{Input, run_in};
+pub(crate) use step::{Scope, Step};

@@ -18,8 +18,6 @@ pub enum Need {
 }
 
 impl Need {
-    /// `ip`, for every network.
-    pub const IP: Need = Need::Program { name: "ip", package: "iproute2" };
     /// `nft`.
     pub const NFT: Need = Need::Program { name: "nft", package: "nftables" };
     /// `ipvsadm`.
@@ -63,9 +61,7 @@ fn advice(missing: Vec<Need>) -> Vec<String> {
     packages.dedup();
     if !names.is_empty() {
         let (names, packages) = (names.join(", "), packages.join(" "));
-        told.push(format!(
-            "this machine lacks {names}; to install: apt-get install --no-install-recommends {packages}"
-        ));
+        told.push(format!("{names}: apt-get install --no-install-recommends {packages}"));
     }
     told
 }

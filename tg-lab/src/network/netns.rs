@@ -1,8 +1,8 @@
 //! Network namespaces: made, entered, removed. Changes when how one is named or entered does.
 
 use super::error::{Result, file};
-use super::program::{Input, run_in};
-use nix::sched::{CloneFlags, setns};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 
 /// Where names of namespaces are.
 const NAMED: &str = "/run/netns";
+
+/// For what `mount` does not need.
+const NONE: Option<&str> = None;
 
 /// A namespace that has a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,25 +77,54 @@ pub(super) fn names() -> Result<Vec<String>> {
     }
 }
 
-/// Makes them all at once.
+/// Makes them, as `ip netns add` does.
 pub(super) fn add(names: &[&str]) -> Result<()> {
-    batch(names.iter().map(|name| format!("netns add {name}\n")).collect())
+    make_shared()?;
+    names.iter().try_for_each(|name| {
+        let path = Path::new(NAMED).join(name);
+        File::create_new(&path).map_err(file("make", &path))?;
+        // On a thread of its own: it is in the new namespace for good.
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("tg-netns".into()).spawn_scoped(scope, || {
+                unshare(CloneFlags::CLONE_NEWNET)?;
+                mount(Some("/proc/thread-self/ns/net"), &path, NONE, MsFlags::MS_BIND, NONE)
+            })?;
+            let made = thread.join().unwrap_or(Err(nix::errno::Errno::EINTR));
+            made.map_err(io::Error::from)
+        })
+        .map_err(file("mount a namespace at", &path))
+    })
 }
 
-/// Ends what runs in them and removes them, all at once; those that are gone are no failure.
-pub(super) fn remove(names: &[String]) -> Result<()> {
-    let there: Vec<&String> = names.iter().filter(|name| Path::new(NAMED).join(name).exists()).collect();
-    let inodes: Vec<u64> =
-        there.iter().filter_map(|name| fs::metadata(Path::new(NAMED).join(name)).ok()).map(|m| m.ino()).collect();
-    end_processes(&inodes);
-    batch(there.iter().map(|name| format!("netns delete {name}\n")).collect())
-}
-
-fn batch(script: String) -> Result<()> {
-    if script.is_empty() {
-        return Ok(());
+/// The names' directory is a mount that is shared, so that other mount namespaces have its names, too, and a name
+/// that is removed in one is gone in all.
+fn make_shared() -> Result<()> {
+    let failed = |errno: nix::errno::Errno| file("mount", NAMED)(errno.into());
+    fs::create_dir_all(NAMED).map_err(file("make", NAMED))?;
+    let share = || mount(NONE, NAMED, NONE, MsFlags::MS_SHARED | MsFlags::MS_REC, NONE);
+    match share() {
+        Ok(()) => Ok(()),
+        // It is no mount yet.
+        Err(nix::errno::Errno::EINVAL) => {
+            mount(Some(NAMED), NAMED, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE).map_err(failed)?;
+            share().map_err(failed)
+        }
+        Err(errno) => Err(failed(errno)),
     }
-    run_in(None, "ip", &["-force", "-batch", "-"], Input::Text(&script)).map(drop)
+}
+
+/// Ends what runs in them and removes them; those that are gone are no failure.
+pub(super) fn remove(names: &[String]) -> Result<()> {
+    let paths: Vec<PathBuf> = names.iter().map(|name| Path::new(NAMED).join(name)).filter(|p| p.exists()).collect();
+    let inodes: Vec<u64> = paths.iter().filter_map(|path| fs::metadata(path).ok()).map(|m| m.ino()).collect();
+    end_processes(&inodes);
+    let mut removed = Ok(());
+    for path in paths {
+        // One that was killed before it was mounted is a plain file.
+        let _ = umount2(&path, MntFlags::MNT_DETACH);
+        removed = removed.and(fs::remove_file(&path).map_err(file("remove", path)));
+    }
+    removed
 }
 
 /// Kills every process whose first thread is in one of these namespaces: a lab puts only its pods there.

@@ -4,9 +4,10 @@
 use super::address::{Addresses, Family};
 use super::claim::Claim;
 use super::error::{NetworkError, Result};
+use super::kernel::apply;
 use super::netns::{self, Netns, sysctl};
-use super::program::{Input, run_in};
 use super::script::{Place, Plan};
+use super::step::Step;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -71,7 +72,7 @@ impl Network {
     /// Builds it; first it removes what labs left that were killed.
     ///
     /// # Errors
-    /// A program fails, or as many labs run as can.
+    /// The kernel refuses, or as many labs run as can.
     pub fn new(shape: &Shape) -> Result<Network> {
         if shape.nodes == 0 || shape.nodes > NODES_MAX {
             return Err(NetworkError::NoNode { node: shape.nodes, nodes: NODES_MAX });
@@ -100,9 +101,9 @@ impl Network {
         netns::add(&all)?;
         self.sysctl(&self.client, &[NO_DETECTION])?;
         [&self.router].into_iter().chain(&self.nodes).try_for_each(|netns| self.sysctl(netns, &FORWARDING))?;
-        ip(&self.router, &self.plan.router(|role| self.claim.name(role)))?;
-        ip(&self.client, &self.plan.client())?;
-        (1..).zip(&self.nodes).try_for_each(|(node, netns)| ip(netns, &self.plan.node(node)))
+        apply(&self.router, &self.plan.router(|role| self.claim.name(role)))?;
+        apply(&self.client, &self.plan.client())?;
+        (1..).zip(&self.nodes).try_for_each(|(node, netns)| apply(netns, &self.plan.node(node)))
     }
 
     /// Those of IPv6 only where it is wanted: a kernel may be without it.
@@ -169,16 +170,19 @@ impl Network {
     /// Sends the service's traffic to these nodes from now on: several share it by ECMP.
     ///
     /// # Errors
-    /// There is no such node, or `ip` fails.
+    /// There is no such node, or the kernel refuses.
     pub fn route_service(&self, nodes: &[u8]) -> Result<()> {
+        if nodes.is_empty() {
+            return Err(NetworkError::NoNode { node: 0, nodes: self.plan.nodes });
+        }
         nodes.iter().try_for_each(|node| self.node(*node).map(drop))?;
-        ip(&self.router, &self.plan.service_route(nodes))
+        apply(&self.router, &self.plan.service_route(nodes))
     }
 
     /// Gives a pod a namespace and a link to a node, from 1.
     ///
     /// # Errors
-    /// There is no such node or it is full, or `ip` fails.
+    /// There is no such node or it is full, or the kernel refuses.
     pub fn add_pod(&mut self, name: &str, node: u8) -> Result<PodLink> {
         let at_node = self.node(node)?.clone();
         let place = self.free_place(node)?;
@@ -186,8 +190,8 @@ impl Network {
         netns::add(&[netns.name()])?;
         self.pods.insert(name.to_owned(), PodThere { place, netns: netns.clone() });
         self.sysctl(&netns, &[NO_DETECTION])?;
-        ip(&at_node, &self.plan.pod_at_node(place, netns.name()))?;
-        ip(&netns, &self.plan.pod(place))?;
+        apply(&at_node, &self.plan.pod_at_node(place, netns.name()))?;
+        apply(&netns, &self.plan.pod(place))?;
         let addresses = self.plan.families.iter().map(|f| self.plan.addresses.pod(*f, node, place.pod)).collect();
         Ok(PodLink { netns, addresses })
     }
@@ -204,46 +208,46 @@ impl Network {
     /// Ends what still runs in a pod, and takes its link and its namespace away.
     ///
     /// # Errors
-    /// There is no such pod, or `ip` fails.
+    /// There is no such pod, or the kernel refuses.
     pub fn remove_pod(&mut self, name: &str) -> Result<()> {
         let pod = self.pods.remove(name).ok_or_else(|| NetworkError::NoPod(name.to_owned()))?;
         // By itself it would go some time after the namespace.
-        ip(self.node(pod.place.node)?, &format!("link delete {}\n", pod.place.interface()))?;
+        apply(self.node(pod.place.node)?, &[Step::Delete { link: pod.place.link() }])?;
         netns::remove(&[pod.netns.name().to_owned()])
     }
 
     /// Takes a pod's link down: from now on nothing comes from it, and what is for it is dropped in silence.
     ///
     /// # Errors
-    /// There is no such pod, or `ip` fails.
+    /// There is no such pod, or the kernel refuses.
     pub fn unplug_pod(&self, name: &str) -> Result<()> {
         let pod = self.there(name)?;
-        ip(self.node(pod.place.node)?, &format!("link set {} down\n", pod.place.interface()))
+        apply(self.node(pod.place.node)?, &[Step::Set { link: pod.place.link(), up: false }])
     }
 
     /// Undoes [`Network::unplug_pod`].
     ///
     /// # Errors
-    /// There is no such pod, or `ip` fails.
+    /// There is no such pod, or the kernel refuses.
     pub fn plug_pod(&self, name: &str) -> Result<()> {
         let pod = self.there(name)?;
-        ip(self.node(pod.place.node)?, &self.plan.plug_pod(pod.place))
+        apply(self.node(pod.place.node)?, &self.plan.plug_pod(pod.place))
     }
 
     /// Takes a node's link down, its own end: the router goes on sending to it.
     ///
     /// # Errors
-    /// There is no such node, or `ip` fails.
+    /// There is no such node, or the kernel refuses.
     pub fn unplug_node(&self, node: u8) -> Result<()> {
-        ip(self.node(node)?, "link set eth0 down\n")
+        apply(self.node(node)?, &[Step::Set { link: "eth0".into(), up: false }])
     }
 
     /// Undoes [`Network::unplug_node`].
     ///
     /// # Errors
-    /// There is no such node, or `ip` fails.
+    /// There is no such node, or the kernel refuses.
     pub fn plug_node(&self, node: u8) -> Result<()> {
-        ip(self.node(node)?, &self.plan.plug_node(node))
+        apply(self.node(node)?, &self.plan.plug_node(node))
     }
 }
 
@@ -252,8 +256,4 @@ impl Drop for Network {
         // Nobody is there to be told; the next lab's start tries again.
         let _ = self.claim.clear();
     }
-}
-
-fn ip(netns: &Netns, script: &str) -> Result<()> {
-    run_in(Some(netns), "ip", &["-batch", "-"], Input::Text(script)).map(drop)
 }

@@ -2,6 +2,7 @@
 
 use super::Backend;
 use super::hash::Buckets;
+use super::least::Least;
 use super::turns::{RoundRobin, WeightedRoundRobin};
 use std::net::SocketAddr;
 use tg_core::random::Random;
@@ -12,10 +13,7 @@ use tg_model::lab_plan::{DirectorKind, SchedulerKind};
 pub(super) enum Choice {
     Rr(RoundRobin),
     Wrr(WeightedRoundRobin),
-    Lc,
-    Wlc,
-    Sed,
-    Nq,
+    Least(Least),
     Fo,
     Ovf,
     Sh(Box<Buckets>),
@@ -30,10 +28,10 @@ impl Choice {
             SchedulerKind::Rr if director == DirectorKind::Nft => Choice::Numgen { next: 0, eligible: Vec::new() },
             SchedulerKind::Rr => Choice::Rr(RoundRobin::default()),
             SchedulerKind::Wrr => Choice::Wrr(WeightedRoundRobin::default()),
-            SchedulerKind::Lc => Choice::Lc,
-            SchedulerKind::Wlc => Choice::Wlc,
-            SchedulerKind::Sed => Choice::Sed,
-            SchedulerKind::Nq => Choice::Nq,
+            SchedulerKind::Lc => Choice::Least(Least::lc()),
+            SchedulerKind::Wlc => Choice::Least(Least::wlc()),
+            SchedulerKind::Sed => Choice::Least(Least::sed()),
+            SchedulerKind::Nq => Choice::Least(Least::nq()),
             SchedulerKind::Fo => Choice::Fo,
             SchedulerKind::Ovf => Choice::Ovf,
             SchedulerKind::Sh => Choice::Sh(Box::default()),
@@ -48,24 +46,42 @@ impl Choice {
 
     /// A destination came, at the list's head.
     pub(super) fn added(&mut self, backends: &[Backend]) {
-        if let Choice::Rr(turns) = self {
-            turns.added();
+        match self {
+            Choice::Rr(turns) => turns.added(),
+            Choice::Least(least) => least.added(backends),
+            _ => {}
         }
         self.changed(backends);
     }
 
     /// The destination that was at `at` is gone.
     pub(super) fn removed(&mut self, at: usize, backends: &[Backend]) {
-        if let Choice::Rr(turns) = self {
-            turns.removed(at);
+        match self {
+            Choice::Rr(turns) => turns.removed(at),
+            Choice::Least(least) => least.removed(at),
+            _ => {}
         }
         self.changed(backends);
     }
 
+    /// The destination at `at` has another weight.
+    pub(super) fn weighed(&mut self, at: usize, backends: &[Backend]) {
+        self.counted(at, backends);
+        self.changed(backends);
+    }
+
+    /// The destination at `at` has other counts.
+    pub(super) fn counted(&mut self, at: usize, backends: &[Backend]) {
+        if let Choice::Least(least) = self {
+            least.counted(at, backends);
+        }
+    }
+
     /// The list, or a weight in it, is another one.
-    pub(super) fn changed(&mut self, backends: &[Backend]) {
+    fn changed(&mut self, backends: &[Backend]) {
         match self {
             Choice::Wrr(turns) => turns.changed(backends),
+            Choice::Least(least) => least.changed(backends),
             Choice::Sh(buckets) => buckets.assign(backends),
             Choice::Random { eligible, .. } => list(eligible, backends),
             // kube-proxy writes the rule anew, and a new `numgen inc` begins at 0 (nft_numgen.c).
@@ -77,17 +93,11 @@ impl Choice {
         }
     }
 
-    pub(super) fn choose(&mut self, backends: &[Backend], loads: &[u64], client: SocketAddr) -> Option<usize> {
+    pub(super) fn choose(&mut self, backends: &[Backend], client: SocketAddr) -> Option<usize> {
         match self {
             Choice::Rr(turns) => turns.choose(backends),
             Choice::Wrr(turns) => turns.choose(backends),
-            Choice::Lc => least_loaded(loads),
-            Choice::Wlc => cheapest(backends, Backend::overhead),
-            Choice::Sed => cheapest(backends, |b| u64::from(b.active) + 1),
-            Choice::Nq => backends
-                .iter()
-                .position(|b| b.weight > 0 && b.active == 0)
-                .or_else(|| cheapest(backends, |b| u64::from(b.active) + 1)),
+            Choice::Least(least) => least.choose(backends),
             Choice::Fo => heaviest(backends, |_| true),
             Choice::Ovf => heaviest(backends, |b| b.active <= b.weight),
             Choice::Sh(buckets) => buckets.choose(backends, client),
@@ -105,26 +115,6 @@ impl Choice {
 fn list(eligible: &mut Vec<usize>, backends: &[Backend]) {
     eligible.clear();
     eligible.extend((0..backends.len()).rev().filter(|i| backends[*i].weight > 0));
-}
-
-/// ip_vs_lc.c: the first of those with the least load.
-fn least_loaded(loads: &[u64]) -> Option<usize> {
-    let least = loads.iter().copied().min().filter(|l| *l != u64::MAX)?;
-    loads.iter().position(|l| *l == least)
-}
-
-/// ip_vs_wlc.c and ip_vs_sed.c: the first with the least cost for its weight, by multiplication crosswise.
-fn cheapest(backends: &[Backend], cost: impl Fn(&Backend) -> u64) -> Option<usize> {
-    let mut best: Option<(usize, u64, u64)> = None;
-    for (i, b) in backends.iter().enumerate().filter(|(_, b)| b.weight > 0) {
-        let (cost, weight) = (cost(b), u64::from(b.weight));
-        let better = best
-            .is_none_or(|(_, least, of)| u128::from(least) * u128::from(weight) > u128::from(cost) * u128::from(of));
-        if better {
-            best = Some((i, cost, weight));
-        }
-    }
-    best.map(|(i, ..)| i)
 }
 
 /// ip_vs_fo.c and ip_vs_ovf.c: the first of the highest weight that has room.

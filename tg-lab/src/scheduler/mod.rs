@@ -8,6 +8,7 @@
 
 mod choice;
 mod hash;
+mod least;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -29,13 +30,6 @@ pub struct Backend {
     pub inactive: u32,
 }
 
-impl Backend {
-    /// `ip_vs_dest_conn_overhead`.
-    fn overhead(&self) -> u64 {
-        u64::from(self.active) * 256 + u64::from(self.inactive)
-    }
-}
-
 /// A scheduler that is known by name only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the scheduler {0} is not simulated: only the kernel has it")]
@@ -46,8 +40,6 @@ pub struct NotSimulated(pub SchedulerKind);
 pub struct Balancer {
     /// In list order.
     backends: Vec<Backend>,
-    /// Beside each what `lc` compares; `u64::MAX` where it takes no connection.
-    loads: Vec<u64>,
     choice: Choice,
 }
 
@@ -58,7 +50,7 @@ impl Balancer {
     /// The scheduler is known by name only.
     pub fn new(director: DirectorKind, scheduler: SchedulerKind, seed: u64) -> Result<Balancer, NotSimulated> {
         let choice = Choice::new(director, scheduler, seed).ok_or(NotSimulated(scheduler))?;
-        Ok(Balancer { backends: Vec::new(), loads: Vec::new(), choice })
+        Ok(Balancer { backends: Vec::new(), choice })
     }
 
     /// The destinations in the scheduler's order.
@@ -71,32 +63,30 @@ impl Balancer {
         self.backends.iter().position(|b| b.address == address)
     }
 
-    /// Adds a destination; one that is there only gets the weight.
-    pub fn add(&mut self, address: SocketAddr, weight: u32) {
-        if self.set_weight(address, weight) {
-            return;
+    /// Adds a destination; one that is there only gets the weight. Gives the weight that it had.
+    pub fn add(&mut self, address: SocketAddr, weight: u32) -> Option<u32> {
+        let before = self.set_weight(address, weight);
+        if before.is_none() {
+            self.backends.insert(0, Backend { address, weight, active: 0, inactive: 0 });
+            self.choice.added(&self.backends);
         }
-        self.backends.insert(0, Backend { address, weight, active: 0, inactive: 0 });
-        self.loads.insert(0, 0);
-        self.weigh(0);
-        self.choice.added(&self.backends);
+        before
     }
 
-    /// Gives a destination another weight: 0 is how a terminating pod is drained. `false`: it is not there.
-    pub fn set_weight(&mut self, address: SocketAddr, weight: u32) -> bool {
-        let Some(at) = self.position(address) else { return false };
-        if self.backends[at].weight != weight {
-            self.backends[at].weight = weight;
-            self.weigh(at);
-            self.choice.changed(&self.backends);
+    /// Gives a destination another weight: 0 is how a terminating pod is drained. Gives the weight that it had;
+    /// `None`: it is not there.
+    pub fn set_weight(&mut self, address: SocketAddr, weight: u32) -> Option<u32> {
+        let at = self.position(address)?;
+        let before = std::mem::replace(&mut self.backends[at].weight, weight);
+        if before != weight {
+            self.choice.weighed(at, &self.backends);
         }
-        true
+        Some(before)
     }
 
     /// Takes a destination out, as it was. `None`: it was not there.
     pub fn remove(&mut self, address: SocketAddr) -> Option<Backend> {
         let at = self.position(address)?;
-        self.loads.remove(at);
         let removed = self.backends.remove(at);
         self.choice.removed(at, &self.backends);
         Some(removed)
@@ -105,9 +95,9 @@ impl Balancer {
     /// Chooses a destination for a new connection of `client`, and counts the connection as active there. Gives
     /// its place in [`Self::backends`]; `None`: none takes one.
     pub fn choose(&mut self, client: SocketAddr) -> Option<usize> {
-        let at = self.choice.choose(&self.backends, &self.loads, client)?;
+        let at = self.choice.choose(&self.backends, client)?;
         self.backends[at].active = self.backends[at].active.saturating_add(1);
-        self.weigh(at);
+        self.choice.counted(at, &self.backends);
         Some(at)
     }
 
@@ -140,12 +130,7 @@ impl Balancer {
     fn count(&mut self, address: SocketAddr, change: impl FnOnce(&mut Backend)) {
         if let Some(at) = self.position(address) {
             change(&mut self.backends[at]);
-            self.weigh(at);
+            self.choice.counted(at, &self.backends);
         }
-    }
-
-    fn weigh(&mut self, at: usize) {
-        let b = &self.backends[at];
-        self.loads[at] = if b.weight == 0 { u64::MAX } else { b.overhead() };
     }
 }

@@ -25,7 +25,7 @@ fn next(b: &mut Balancer, n: usize) -> Vec<u16> {
 fn rr_goes_from_the_newest_to_the_oldest_and_passes_over_weight_0() {
     let mut b = balancer(SchedulerKind::Rr, &[1, 1, 0, 1]);
     assert_eq!(next(&mut b, 5), [3, 1, 0, 3, 1]);
-    assert!(b.set_weight(at(2), 1));
+    assert_eq!(b.set_weight(at(2), 1), Some(0));
     assert_eq!(next(&mut b, 3), [0, 3, 2]);
     b.add(at(7), 1);
     assert_eq!(next(&mut b, 4), [1, 0, 7, 3], "a new one is first in the list, so its turn comes after the oldest");
@@ -114,11 +114,11 @@ fn sh_gives_a_client_the_same_one_and_none_where_that_one_is_drained() {
 #[test]
 fn numgen_begins_anew_with_the_oldest_whenever_the_rule_is_written() {
     let mut b = Balancer::new(DirectorKind::Nft, SchedulerKind::Rr, 1).unwrap();
-    (0..3).for_each(|n| b.add(at(n), 1));
+    (0..3).for_each(|n| assert_eq!(b.add(at(n), 1), None));
     assert_eq!(next(&mut b, 4), [0, 1, 2, 0]);
     b.set_weight(at(1), 0);
     assert_eq!(next(&mut b, 3), [0, 2, 0]);
-    (0..3).for_each(|n| assert!(b.set_weight(at(n), 0)));
+    (0..3).for_each(|n| assert!(b.set_weight(at(n), 0).is_some()));
     assert_eq!(b.choose(at(9)), None);
 }
 
@@ -163,7 +163,7 @@ proptest! {
         let mut b = Balancer::new(director, kind, 7).unwrap();
         for step in steps {
             match step {
-                Step::Add(n, w) => b.add(at(n), w),
+                Step::Add(n, w) => { b.add(at(n), w); }
                 Step::Weight(n, w) => { b.set_weight(at(n), w); }
                 Step::Remove(n) => { b.remove(at(n)); }
                 Step::Close(n) => b.close(at(n)),

@@ -171,6 +171,20 @@ pub enum SnapshotEntry {
     },
     /// A connection of IPVS.
     IpvsConn(IpvsConn),
+    /// The snapshot of a namespace's IPVS is whole, or could not be taken.
+    IpvsEnd {
+        /// Where.
+        netns: Netns,
+        /// Services that are watched.
+        services: u64,
+        /// Their destinations.
+        destinations: u64,
+        /// Their connections.
+        connections: u64,
+        /// Why it is not whole.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
     /// The snapshot of a namespace's conntrack is whole, or could not be taken.
     ConntrackEnd {
         /// Where.

@@ -122,6 +122,7 @@ fn snapshot() -> Vec<SnapshotEntry> {
         SnapshotEntry::IpvsService { netns: netns.clone(), service: service.clone() },
         SnapshotEntry::IpvsDest { netns: netns.clone(), service, destination },
         SnapshotEntry::IpvsConn(ipvs_conn()),
+        SnapshotEntry::IpvsEnd { netns: netns.clone(), services: 1, destinations: 2, connections: 3, error: None },
         SnapshotEntry::ConntrackEnd { netns: netns.clone(), entries: 1, error: None },
         SnapshotEntry::ConntrackEnd { netns, entries: 0, error: Some("EPERM".into()) },
     ]

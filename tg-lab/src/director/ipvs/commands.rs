@@ -1,8 +1,8 @@
-//! What a node's IPVS is told, as text for `ipvsadm -R`, `ip -batch` and `nft -f`, after kube-proxy's
+//! What a node's IPVS is told, as steps, and as text for `ipvsadm -R` and `nft -f`, after kube-proxy's
 //! (pkg/proxy/ipvs/proxier.go of kubernetes/kubernetes). Pure. Changes when kube-proxy's way does.
 
 use crate::director::protocol;
-use std::fmt::Write;
+use crate::network::{Scope, Step};
 use std::net::SocketAddr;
 use tg_model::plan::Transport;
 
@@ -42,19 +42,19 @@ pub enum Command {
 /// Where kube-proxy puts the services' addresses.
 pub const DEVICE: &str = "kube-ipvs0";
 
-/// For `ip -batch`: the device that makes the services' addresses the node's own. Up, other than kube-proxy's:
-/// addresses of IPv6 come with it only then.
-#[must_use]
-pub fn device(vips: &[SocketAddr]) -> String {
-    let mut text = format!("link add {DEVICE} type dummy\n");
-    for vip in vips {
-        // Writing to a string cannot fail.
-        let _ = match vip.is_ipv4() {
-            true => writeln!(text, "addr add {}/32 dev {DEVICE}", vip.ip()),
-            false => writeln!(text, "addr add {}/128 dev {DEVICE} nodad", vip.ip()),
-        };
-    }
-    text + &format!("link set {DEVICE} up\n")
+/// The device that makes the services' addresses the node's own. Up, other than kube-proxy's: addresses of IPv6
+/// come with it only then.
+pub(crate) fn device(vips: &[SocketAddr]) -> Vec<Step> {
+    let address = |vip: &SocketAddr| Step::Address {
+        address: vip.ip(),
+        bits: if vip.is_ipv4() { 32 } else { 128 },
+        link: DEVICE.into(),
+        scope: Scope::Global,
+    };
+    let mut steps = vec![Step::Dummy { link: DEVICE.into() }];
+    steps.extend(vips.iter().map(address));
+    steps.push(Step::Set { link: DEVICE.into(), up: true });
+    steps
 }
 
 /// Below `/proc/sys`. kube-proxy leaves `conn_reuse_mode` at the kernel's 1 since 5.9.
@@ -144,11 +144,12 @@ mod tests {
     #[test]
     fn the_addresses_are_the_nodes_own() {
         let vips = ["192.0.2.1:5003", "[2001:db8::1]:5003"].map(|vip| vip.parse().unwrap());
+        let told: String = device(&vips).iter().map(|step| format!("{step}\n")).collect();
         assert_eq!(
-            device(&vips),
+            told,
             "link add kube-ipvs0 type dummy
-addr add 192.0.2.1/32 dev kube-ipvs0
-addr add 2001:db8::1/128 dev kube-ipvs0 nodad
+addr replace 192.0.2.1/32 dev kube-ipvs0
+addr replace 2001:db8::1/128 dev kube-ipvs0 nodad
 link set kube-ipvs0 up
 "
         );

@@ -5,14 +5,15 @@ mod destinations;
 mod guest;
 mod table;
 
-pub use commands::{Command, Service, device, kernel_settings, masquerading, set_up, text};
+use commands::device;
+pub use commands::{Command, Service, kernel_settings, masquerading, set_up, text};
 pub use destinations::Destinations;
 pub use guest::in_guest;
 pub use table::{Held, held};
 
 use super::balancer::Balancer;
 use super::usable;
-use crate::network::{Input, Netns, Network, Result, file, run_in, sysctl, within};
+use crate::network::{Input, Netns, Network, Result, apply, file, run_in, sysctl, within};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -43,7 +44,7 @@ impl Ipvs {
         let rules: String = services.iter().map(|s| masquerading(s, masquerade)).collect();
         let virtual_services: String = services.iter().map(set_up).collect();
         for node in network.nodes() {
-            run_in(Some(node), "ip", &["-batch", "-"], Input::Text(&device(&vips)))?;
+            apply(node, &device(&vips))?;
             sysctl(node, &kernel_settings(expire_nodest))?;
             run_in(Some(node), "nft", &["-f", "-"], Input::Text(&rules))?;
             ipvsadm(node, &virtual_services)?;

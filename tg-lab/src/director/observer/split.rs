@@ -129,6 +129,7 @@ fn of_snapshot(entry: &SnapshotEntry) -> &Netns {
         SnapshotEntry::Conntrack(entry) => &entry.netns,
         SnapshotEntry::IpvsService { netns, .. }
         | SnapshotEntry::IpvsDest { netns, .. }
+        | SnapshotEntry::IpvsEnd { netns, .. }
         | SnapshotEntry::ConntrackEnd { netns, .. } => netns,
         SnapshotEntry::IpvsConn(conn) => &conn.netns,
     }

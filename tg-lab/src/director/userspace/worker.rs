@@ -49,10 +49,13 @@ pub trait Traffic: Send {
 /// Connections that each backend has.
 pub type Loads = Arc<Mutex<BTreeMap<SocketAddr, u64>>>;
 
+/// An order, and whom to tell when it was obeyed.
+type Asked = (Order, Sender<()>);
+
 /// The proxy's thread, from outside.
 #[derive(Debug)]
 pub struct Worker {
-    orders: Sender<Order>,
+    orders: Sender<Asked>,
     waker: Arc<Waker>,
     loads: Loads,
     thread: Option<JoinHandle<Result<(), LabError>>>,
@@ -62,7 +65,7 @@ struct Loop {
     poll: Poll,
     traffic: Box<dyn Traffic>,
     nodes: Nodes,
-    orders: Receiver<Order>,
+    orders: Receiver<Asked>,
     endpoints: Vec<SocketAddr>,
     loads: Loads,
 }
@@ -87,11 +90,13 @@ impl Worker {
         Ok(Worker { orders, waker: Arc::new(waker), loads, thread })
     }
 
-    /// Asks it for something; it is done in the order of asking, a moment later.
+    /// Has it do something: whatever connection comes after that meets what was ordered.
     pub fn order(&self, order: Order) {
+        let (done, obeyed) = channel();
         // A worker that is gone shows when it is joined.
-        let _ = self.orders.send(order);
+        let _ = self.orders.send((order, done));
         let _ = self.waker.wake();
+        let _ = obeyed.recv();
     }
 
     /// Connections that each backend has.
@@ -128,7 +133,6 @@ impl Loop {
                 }
                 _ => {}
             }
-            // Before the events: what is decided for them is decided with what is known now.
             if self.obey() {
                 self.traffic.finish(&mut self.nodes);
                 return self.nodes.finish();
@@ -147,13 +151,19 @@ impl Loop {
     /// Does what was ordered; true: it is to end.
     fn obey(&mut self) -> bool {
         loop {
-            match self.orders.try_recv() {
-                Ok(Order::Endpoints(endpoints)) => self.set_endpoints(&endpoints),
-                Ok(Order::Swallow(backends, on)) => self.traffic.swallow(&backends, on),
-                Ok(Order::Reset(backends)) => self.traffic.reset(&backends, &mut self.nodes),
-                Ok(Order::Finish) | Err(TryRecvError::Disconnected) => return true,
+            let (order, done) = match self.orders.try_recv() {
+                Ok(asked) => asked,
+                Err(TryRecvError::Disconnected) => return true,
                 Err(TryRecvError::Empty) => return false,
+            };
+            match order {
+                Order::Endpoints(endpoints) => self.set_endpoints(&endpoints),
+                Order::Swallow(backends, on) => self.traffic.swallow(&backends, on),
+                Order::Reset(backends) => self.traffic.reset(&backends, &mut self.nodes),
+                Order::Finish => return true,
             }
+            // Who asked may have gone.
+            let _ = done.send(());
         }
     }
 

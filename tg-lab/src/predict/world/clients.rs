@@ -100,15 +100,11 @@ impl Clients {
     pub(super) fn hear(&mut self, node: u32, pod: u32, set: ReplicaSet, takes: bool) {
         let address = address(pod);
         for Entry { balancer, fresh } in self.entries_of(node) {
-            let before = balancer.position(address).map(|at| balancer.backends()[at].weight);
-            match (before, takes) {
-                (None, true) => balancer.add(address, 1),
-                (Some(_), _) => _ = balancer.set_weight(address, u32::from(takes)),
-                (None, false) => {}
-            }
+            let before = if takes { balancer.add(address, 1) } else { balancer.set_weight(address, 0) };
+            let took = before.is_some_and(|weight| weight > 0);
             if set == ReplicaSet::New {
-                *fresh += u32::from(takes && before.unwrap_or(0) == 0);
-                *fresh -= u32::from(!takes && before.unwrap_or(0) > 0);
+                *fresh += u32::from(takes && !took);
+                *fresh -= u32::from(!takes && took);
             }
         }
     }
