@@ -4,7 +4,7 @@ use crate::case::ASKED_LATE_NS;
 use crate::clock::Bound;
 use crate::input::Journal;
 use crate::moment::signed;
-use crate::nodes::{READER_LATE_NS, in_order, late_programs};
+use crate::nodes::{READER_LATE_NS, exact_programs, in_order};
 use crate::run::{Run, canonical};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -24,12 +24,12 @@ pub fn of_node(run: &Run, node: &Journal<Numbered>) -> Vec<Bound> {
         by_client.entry((conn.local, conn.remote)).or_default().push(at);
     }
     by_client.retain(|_, uses| uses.len() <= USES_MAX);
-    let late = late_programs(&node.lines);
+    let exact = exact_programs(&node.lines);
     let mut bounds = Vec::new();
     for (_, line) in in_order(&node.lines) {
         let NodeLine::Event(seen) = &line.line else { continue };
         let Some((client, service)) = beginning(seen) else { continue };
-        let slack = if late.contains(seen.program.as_str()) { READER_LATE_NS } else { 0 };
+        let slack = if exact.contains(seen.program.as_str()) { 0 } else { READER_LATE_NS };
         let at = signed(seen.at_ns);
         for conn in by_client.get(&(canonical(client), canonical(service))).into_iter().flatten() {
             let conn = &run.conns[*conn];

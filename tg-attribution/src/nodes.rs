@@ -59,10 +59,10 @@ pub fn in_order(lines: &[(u64, Numbered)]) -> Vec<&(u64, Numbered)> {
     lines
 }
 
-/// Programs whose events are stamped by who reads of them.
-pub fn late_programs(lines: &[(u64, Numbered)]) -> HashSet<&str> {
+/// Programs whose events the kernel stamps. Any other's may be late: also where the line that tells is lost.
+pub fn exact_programs(lines: &[(u64, Numbered)]) -> HashSet<&str> {
     let statuses = lines.iter().filter_map(|(_, l)| match &l.line {
-        NodeLine::Program(p) if p.times == TimeSource::Reader => Some(p.program.as_str()),
+        NodeLine::Program(p) if p.times == TimeSource::Kernel => Some(p.program.as_str()),
         _ => None,
     });
     statuses.collect()
@@ -89,14 +89,14 @@ impl<'a> Nodes<'a> {
 
     fn take(&mut self, input: usize, nth: usize, journal: &'a Journal<Numbered>, sources: &Sources) {
         let lines = in_order(&journal.lines);
-        let late = late_programs(&journal.lines);
+        let exact = exact_programs(&journal.lines);
         let mut namespaces = Vec::new();
         for (number, line) in &lines {
             let source = |ns| sources.source(input, *number, Some(line.seq), ns);
             match &line.line {
                 NodeLine::Event(e) => {
                     let mut source = source(e.at_ns);
-                    source.at.late_ns = if late.contains(e.program.as_str()) { READER_LATE_NS } else { 0 };
+                    source.at.late_ns = if exact.contains(e.program.as_str()) { 0 } else { READER_LATE_NS };
                     self.told.push(Told { source, node: nth, what: What::Event(&e.event) });
                 }
                 NodeLine::Snapshot(s) => {

@@ -110,5 +110,5 @@ fn end_to_end(case: &Case) -> Option<(Source, String)> {
     let through_proxy = case.events().any(|(_, e)| matches!(e, NodeEvent::ProxyDecision(_) | NodeEvent::ProxyConn(_)));
     let bound = case.told.iter().find(|t| led_to(t).is_some() && led_to(t) == case.destination)?;
     let words = format!("it was led to {} itself, so that its kernel acknowledged", case.pod_name());
-    (!through_proxy).then(|| (bound.source, words))
+    (!through_proxy).then_some((bound.source, words))
 }

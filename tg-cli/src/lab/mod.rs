@@ -8,6 +8,7 @@ mod progress;
 mod report;
 
 pub use args::LabArgs;
+pub use expected::section as expected_section;
 
 use crate::exit::Problem;
 use crate::output;

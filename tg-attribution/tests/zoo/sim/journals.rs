@@ -35,8 +35,19 @@ pub enum Clocks {
     AllApart,
 }
 
-/// Programs whose events their reader stamps.
-pub const READER: [&str; 2] = ["conntrack", "userspace-director"];
+/// Programs, and who stamps their events.
+const PROGRAMS: [(&str, TimeSource); 10] = [
+    ("conntrack", TimeSource::Reader),
+    ("userspace-director", TimeSource::Reader),
+    ("binding", TimeSource::Kernel),
+    ("drop", TimeSource::Kernel),
+    ("ipvs-conn", TimeSource::Kernel),
+    ("ipvs-decision", TimeSource::Kernel),
+    ("ipvs-dest", TimeSource::Kernel),
+    ("receive-reset", TimeSource::Kernel),
+    ("send-reset", TimeSource::Kernel),
+    ("tcp-state", TimeSource::Kernel),
+];
 
 /// A header's boot id, monotonic and real time, for a journal that began at a true time.
 fn clock(start: u64, apart: bool, nth: u64, random: &mut Random) -> (String, u64, u64) {
@@ -123,17 +134,17 @@ fn node(
         vips: Vec::new(),
         namespaces: Vec::new(),
     };
-    let status = |program: &str| {
+    let status = |(program, times): (&str, TimeSource)| {
         NodeLine::Program(ProgramStatus {
             program: program.into(),
             way: Some("simulated".into()),
             refused: Vec::new(),
             cost: None,
-            times: TimeSource::Reader,
+            times,
         })
     };
     let end = events.last().map_or(0, |(at, ..)| *at) + 1_000_000_000;
-    let lines = READER.map(status).into_iter();
+    let lines = PROGRAMS.map(status).into_iter();
     let lines = lines.chain(events.into_iter().map(|(at, program, event)| {
         NodeLine::Event(Box::new(Observed { at_ns: at - NODE_START, program: program.into(), event }))
     }));

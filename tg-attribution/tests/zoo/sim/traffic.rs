@@ -37,8 +37,9 @@ impl Sim {
     fn client_tuple(&mut self, slot: u32) -> Tuple {
         let port = self.next_port.entry(slot).or_default();
         *port = (*port + 1) % self.setup.ports;
-        let port = 20_000 + slot as u16 * self.setup.ports + *port;
-        Tuple { src: SocketAddr::from(([198, 51, 100, 1], port)), dst: VIP }
+        let nth = slot * u32::from(self.setup.ports) + u32::from(*port);
+        let [host, port] = [nth / 40_000 + 1, nth % 40_000 + 20_000];
+        Tuple { src: SocketAddr::from(([198, 51, 100, host as u8], port as u16)), dst: VIP }
     }
 
     fn behind(&mut self, client: Tuple, node: usize, pod: SocketAddr) -> Tuple {
@@ -52,7 +53,8 @@ impl Sim {
                 // Few, so that they are used again; none that is in use.
                 let used = |src| self.live.values().any(|l| l.behind.src == src);
                 loop {
-                    self.next_snat = (self.next_snat + 1) % (self.setup.slots as u16 * 2 + 3);
+                    self.next_snat = (self.next_snat + 1)
+                        % (self.setup.slots as u16).saturating_mul(2).saturating_add(3).min(24_000);
                     let src = from(node as u8 + 1, 40_000 + self.next_snat);
                     if !used(src) {
                         break src;

@@ -6,6 +6,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use tg_attribution::{Inputs, Journal};
 use tg_model::journal::{JournalLine, Reader};
+use tg_model::lab_plan::LabPlan;
 use tg_model::summary::{Summary, SummaryBuilder};
 use tg_model::verdict::RunVerdict;
 
@@ -14,6 +15,9 @@ const RUN: &str = "run.jsonl";
 const CLUSTER: &str = "cluster.jsonl";
 const NODE: &str = "node-";
 const JOURNAL: &str = ".jsonl";
+
+/// What a lab was asked to do.
+const PLAN: &str = "lab.json";
 
 /// Where the journals are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +28,15 @@ pub struct Journals {
     pub nodes: Vec<PathBuf>,
     /// The cluster's.
     pub cluster: Option<PathBuf>,
+    /// What the lab was asked to do, where it was one.
+    pub plan: Option<PathBuf>,
 }
 
 /// A run with its verdict.
 #[derive(Debug)]
 pub struct Attributed {
+    /// What the lab was asked to do, where it was one.
+    pub plan: Option<LabPlan>,
     pub summary: Summary,
     pub verdict: RunVerdict,
 }
@@ -50,7 +58,8 @@ impl Journals {
         }
         nodes.sort();
         let cluster = Some(folder.join(CLUSTER)).filter(|c| c.is_file());
-        Ok(Journals { run, nodes, cluster })
+        let plan = Some(folder.join(PLAN)).filter(|p| p.is_file());
+        Ok(Journals { run, nodes, cluster, plan })
     }
 
     /// Reads them, and attributes the run.
@@ -62,8 +71,15 @@ impl Journals {
         let nodes = self.nodes.iter().map(|path| read(path, "a node's")).collect::<anyhow::Result<Vec<_>>>()?;
         let cluster = self.cluster.as_ref().map(|path| read(path, "a cluster's")).transpose()?;
         let verdict = tg_attribution::attribute(&Inputs { run, nodes, cluster });
-        Ok(Attributed { summary, verdict })
+        let plan = self.plan.as_ref().map(|path| read_plan(path)).transpose()?;
+        Ok(Attributed { plan, summary, verdict })
     }
+}
+
+fn read_plan(path: &Path) -> anyhow::Result<LabPlan> {
+    let shown = path.display();
+    let text = fs::read(path).with_context(|| format!("opening {shown}"))?;
+    serde_json::from_slice(&text).with_context(|| format!("{shown} is not what a lab wrote"))
 }
 
 /// `what`: what it must be.
