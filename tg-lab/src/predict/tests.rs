@@ -100,6 +100,22 @@ fn of_one_director_for_another() {
 }
 
 #[test]
+fn where_all_pods_end_at_once_kube_proxy_sends_to_those_that_end() {
+    let all_at_once = |director| {
+        let change = |s: &mut LabSpec| {
+            (s.director, s.prestop) = (director, Duration::ZERO);
+            (s.max_surge, s.max_unavailable) = (Amount::Count(0), Amount::Percent(100));
+        };
+        expected(&plan(change), 50).unwrap()
+    };
+    let (ipvs, userspace) = (all_at_once(DirectorKind::Ipvs), all_at_once(DirectorKind::Userspace));
+    assert!(ipvs.lost.min > 80, "{:?}", ipvs.lost);
+    assert_eq!((userspace.lost.min, userspace.lost.max), (80, 80));
+    assert!(userspace.failed_attempts.min > 80, "nobody takes them for a second and a half");
+    assert_eq!((ipvs.without_connection.max, userspace.without_connection.max), (0, 0));
+}
+
+#[test]
 fn each_ip_version_has_a_balancer_of_its_own() {
     let most = |family| {
         let e = expected(&plan(|s| (s.scheduler, s.conns, s.family) = (SchedulerKind::Lc, 84, family)), 20).unwrap();

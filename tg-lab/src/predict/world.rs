@@ -1,6 +1,7 @@
 //! One simulated run: its events and what they do to pods and endpoints. Changes when the lab's course does.
 
 mod clients;
+mod entry;
 
 use super::Timing;
 use crate::deployment::{Command, Deployment, PodId, PodUpdate, ReplicaSet};
@@ -65,8 +66,10 @@ enum Event {
 enum Change {
     /// It takes connections.
     Takes,
-    /// It takes no new ones.
+    /// It was asked to end, and takes no new ones.
     Drains,
+    /// It does not answer.
+    Unready,
     /// It is there no longer.
     Removed,
 }
@@ -141,7 +144,7 @@ impl<'a> World<'a> {
                 // Ready since long ago, as far as the upgrade is concerned.
                 self.deployment.handle(self.now, pod, PodUpdate::Ready);
                 for node in 0..self.plan.entry_nodes() {
-                    self.clients.hear(node, pod.0, replica_set, true);
+                    self.clients.hear(node, pod.0, replica_set, Change::Takes);
                 }
             }
         }
@@ -172,11 +175,9 @@ impl<'a> World<'a> {
                 self.deployment.handle(self.now, PodId(pod), PodUpdate::Gone);
                 self.control();
             }
-            Event::Endpoint { node, pod, change } => match change {
-                Change::Takes => self.clients.hear(node, pod, self.pods[pod as usize].set, true),
-                Change::Drains => self.clients.hear(node, pod, self.pods[pod as usize].set, false),
-                Change::Removed => self.clients.removed(node, pod),
-            },
+            Event::Endpoint { node, pod, change } => {
+                self.clients.hear(node, pod, self.pods[pod as usize].set, change);
+            }
             Event::Connect(group) => {
                 let until = self.queue.peek().map_or(Nanos::MAX, |Reverse((at, ..))| *at);
                 self.clients.connect_group(group, self.now, until, &self.pods, &mut self.random);
@@ -275,7 +276,7 @@ impl<'a> World<'a> {
                 self.pods[pod as usize].answers = false;
                 self.lose(pod);
                 if !self.pods[pod as usize].terminating {
-                    self.tell(pod, Change::Drains);
+                    self.tell(pod, Change::Unready);
                     self.deployment.handle(self.now, PodId(pod), PodUpdate::Unready);
                     self.start_process(pod);
                     self.control();
