@@ -220,6 +220,32 @@ proptest! {
         prop_assert!(o.avoidable <= o.to_doomed);
     }
 
+    /// The same under faults, and with whatever director, where slots may be without a connection for a time.
+    #[test]
+    fn connections_are_conserved_under_faults(
+        plan in plans(),
+        director in 0..3usize,
+        faults in prop::collection::vec((0..3usize, 0..12_000u64, 1..3000u64), 0..5),
+    ) {
+        let kinds = [FaultKind::PodKill, FaultKind::ResetStorm, FaultKind::EndpointLag];
+        let mut spec = LabSpec::from(plan);
+        spec.director = DirectorKind::ALL[director];
+        let has = spec.director.schedulers();
+        spec.scheduler = if has.contains(&spec.scheduler) { spec.scheduler } else { SchedulerKind::Random };
+        let fault = |(kind, at, lag): (usize, u64, u64)| {
+            let kind = kinds[kind];
+            Fault { kind, at: Some(ms(at)), lasting: kind.may_last().then(|| ms(lag)) }
+        };
+        spec.faults = faults.into_iter().map(fault).collect();
+        let plan = LabPlan::try_from(spec).unwrap();
+        let o = simulate(&plan, &Timing::default(), plan.seed).unwrap();
+        let lasting = o.lasting_by_new_pod.iter().sum::<u64>() + o.lasting_on_old_pods;
+        prop_assert_eq!(o.placed, o.lost + lasting);
+        prop_assert_eq!(lasting + o.without_connection, u64::from(plan.conns));
+        prop_assert_eq!(o.lost_by_old_pod.iter().sum::<u64>() + o.lost_by_new_pods, o.lost);
+        prop_assert!(o.avoidable <= o.to_doomed && o.to_doomed <= o.placed);
+    }
+
     /// With a surge and as many available as before, lc of one balancer loses each connection once.
     #[test]
     fn lc_of_one_balancer_is_perfect_where_pods_have_equal_shares(
