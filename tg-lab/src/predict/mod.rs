@@ -30,6 +30,16 @@
 //! ([`crate::scheduler`]) are those that the lab runs. The rest is a queue of events: ready, asked to end, process
 //! ended, gone, and each node's hearing of it. UDP is taken for TCP. Faults: `pod-kill`, `reset-storm` and
 //! `endpoint-lag`; [`Expectation::not_simulated`] names the others.
+//!
+//! ```
+//! use tg_lab::predict::expected;
+//! use tg_model::lab_plan::{LabPlan, LabSpec, SchedulerKind};
+//!
+//! let plan = LabPlan::try_from(LabSpec { scheduler: SchedulerKind::Lc, ..LabSpec::default() })?;
+//! let expected = expected(&plan, 100)?;
+//! assert_eq!((expected.perfect, expected.lost.max), (80, 80));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod steps;
 #[cfg(test)]

@@ -100,6 +100,22 @@ fn of_one_director_for_another() {
 }
 
 #[test]
+fn where_all_pods_end_at_once_kube_proxy_sends_to_those_that_end() {
+    let all_at_once = |director| {
+        let change = |s: &mut LabSpec| {
+            (s.director, s.prestop) = (director, Duration::ZERO);
+            (s.max_surge, s.max_unavailable) = (Amount::Count(0), Amount::Percent(100));
+        };
+        expected(&plan(change), 50).unwrap()
+    };
+    let (ipvs, userspace) = (all_at_once(DirectorKind::Ipvs), all_at_once(DirectorKind::Userspace));
+    assert!(ipvs.lost.min > 80, "{:?}", ipvs.lost);
+    assert_eq!((userspace.lost.min, userspace.lost.max), (80, 80));
+    assert!(userspace.failed_attempts.min > 80, "nobody takes them for a second and a half");
+    assert_eq!((ipvs.without_connection.max, userspace.without_connection.max), (0, 0));
+}
+
+#[test]
 fn each_ip_version_has_a_balancer_of_its_own() {
     let most = |family| {
         let e = expected(&plan(|s| (s.scheduler, s.conns, s.family) = (SchedulerKind::Lc, 84, family)), 20).unwrap();
@@ -202,6 +218,32 @@ proptest! {
         prop_assert!(o.lost >= conns);
         prop_assert_eq!(o.lost, conns + o.to_doomed);
         prop_assert!(o.avoidable <= o.to_doomed);
+    }
+
+    /// The same under faults, and with whatever director, where slots may be without a connection for a time.
+    #[test]
+    fn connections_are_conserved_under_faults(
+        plan in plans(),
+        director in 0..3usize,
+        faults in prop::collection::vec((0..3usize, 0..12_000u64, 1..3000u64), 0..5),
+    ) {
+        let kinds = [FaultKind::PodKill, FaultKind::ResetStorm, FaultKind::EndpointLag];
+        let mut spec = LabSpec::from(plan);
+        spec.director = DirectorKind::ALL[director];
+        let has = spec.director.schedulers();
+        spec.scheduler = if has.contains(&spec.scheduler) { spec.scheduler } else { SchedulerKind::Random };
+        let fault = |(kind, at, lag): (usize, u64, u64)| {
+            let kind = kinds[kind];
+            Fault { kind, at: Some(ms(at)), lasting: kind.may_last().then(|| ms(lag)) }
+        };
+        spec.faults = faults.into_iter().map(fault).collect();
+        let plan = LabPlan::try_from(spec).unwrap();
+        let o = simulate(&plan, &Timing::default(), plan.seed).unwrap();
+        let lasting = o.lasting_by_new_pod.iter().sum::<u64>() + o.lasting_on_old_pods;
+        prop_assert_eq!(o.placed, o.lost + lasting);
+        prop_assert_eq!(lasting + o.without_connection, u64::from(plan.conns));
+        prop_assert_eq!(o.lost_by_old_pod.iter().sum::<u64>() + o.lost_by_new_pods, o.lost);
+        prop_assert!(o.avoidable <= o.to_doomed && o.to_doomed <= o.placed);
     }
 
     /// With a surge and as many available as before, lc of one balancer loses each connection once.
