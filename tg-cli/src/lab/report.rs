@@ -3,11 +3,11 @@
 use super::expected;
 use super::families;
 use crate::exit::Problem;
-use crate::report::{Page, hosts};
+use crate::report::{Journals, Page, brief, hosts};
 use tg_lab::lab::{CLUSTER, Outcome, RUN};
 use tg_model::lab_plan::{LabFamily, LabPlan};
 
-/// The tables of the k8s-app-upgrade test, what was expected, and where the rest is.
+/// The tables of the k8s-app-upgrade test, why, what was expected, and where the rest is.
 pub fn text(plan: &LabPlan, outcome: &Outcome) -> Result<String, Problem> {
     let summary = &outcome.summary;
     let mut page = Page::default();
@@ -16,6 +16,8 @@ pub fn text(plan: &LabPlan, outcome: &Outcome) -> Result<String, Problem> {
     if plan.family == LabFamily::Both {
         families::section(&mut page, &outcome.folder().join(RUN))?;
     }
+    let attributed = Journals::of_folder(outcome.folder()).and_then(|journals| journals.attributed())?;
+    brief(&mut page, &attributed.verdict);
     if !outcome.interrupted {
         let order = expected::order_of_end(&outcome.folder().join(CLUSTER))?;
         expected::section(&mut page, plan, summary, &order);
@@ -23,9 +25,9 @@ pub fn text(plan: &LabPlan, outcome: &Outcome) -> Result<String, Problem> {
     page.line("");
     if outcome.is_kept() {
         let folder = outcome.folder().display();
-        page.wrapped("", &format!("Journals are in {folder}; `tg-cli report {folder}/run.jsonl` tells more."));
+        page.wrapped("", &format!("More of it, from the journals that were kept: `tg-cli report {folder}`"));
     } else {
-        page.wrapped("", "No journals were kept: with --output DIR they are.");
+        page.wrapped("", "No journals were kept. With --output DIR they are, and `tg-cli report DIR` tells more.");
     }
     Ok(page.finish())
 }

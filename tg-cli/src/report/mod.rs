@@ -10,7 +10,7 @@ pub use ctraffic::ctraffic_of_journal;
 pub use json::json;
 pub use text::{Kept, Page, hosts, some, text};
 
-use attribution::Journals;
+pub use attribution::{Journals, brief};
 
 use crate::exit::Problem;
 use crate::output;

@@ -9,7 +9,7 @@ mod text;
 pub use compare::compare;
 pub use explain::explain;
 pub use read::{Attributed, Journals};
-pub use text::section;
+pub use text::{brief, section};
 
 use super::text::{Kept, text_with};
 use serde::Serialize;

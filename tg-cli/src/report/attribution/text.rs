@@ -7,12 +7,7 @@ use tg_model::verdict::{Grade, LossTotals, RunVerdict};
 
 /// Puts the section on a page.
 pub fn section(page: &mut Page, v: &RunVerdict) {
-    page.line("");
-    page.wrapped("", &against_perfect(&v.totals));
-    v.sentences.iter().for_each(|s| page.wrapped("", s));
-    v.notes.iter().for_each(|n| page.wrapped("", &format!("! {n}")));
-    tables::causes(page, "What ended them", &v.ended_by);
-    tables::causes(page, "What had put them there", &v.placed_by);
+    brief(page, v);
     tables::causes(page, "What went wrong without a loss", &v.troubles_by);
     tables::example(page, v);
     tables::pods(page, &v.pods);
@@ -20,6 +15,16 @@ pub fn section(page: &mut Page, v: &RunVerdict) {
     tables::service(page, &v.service);
     tables::effects(page, &v.effects);
     tables::evidence(page, v);
+}
+
+/// What there is to know first.
+pub fn brief(page: &mut Page, v: &RunVerdict) {
+    page.line("");
+    page.wrapped("", &against_perfect(&v.totals));
+    v.sentences.iter().for_each(|s| page.wrapped("", s));
+    v.notes.iter().for_each(|n| page.wrapped("", &format!("! {n}")));
+    tables::causes(page, "What ended them", &v.ended_by);
+    tables::causes(page, "What had put them there", &v.placed_by);
 }
 
 /// `80 lost is perfect; 118 were; 38 more, of which 36 avoidable`, and how sure that is.
