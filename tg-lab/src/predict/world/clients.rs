@@ -31,8 +31,6 @@ pub(super) struct Clients {
     timing: Timing,
     families: u32,
     nodes: u32,
-    /// A slot keeps to one node; else a hash of its ports chooses one for each attempt.
-    fixed_node: bool,
     /// The client sees a connection to the director before that one has a pod.
     established_first: bool,
     client: Ipv4Addr,
@@ -64,7 +62,6 @@ impl Clients {
             timing: *timing,
             families,
             nodes,
-            fixed_node: userspace,
             established_first: userspace,
             client,
             slots: vec![Slot { pod: NONE, avoidable: false, failures: 0 }; plan.conns as usize],
@@ -163,13 +160,8 @@ impl Clients {
 
     fn connect(&mut self, number: u32, now: Nanos, pods: &[Pod], random: &mut Random) {
         let family = number % self.families;
-        let node = if self.nodes == 1 {
-            0
-        } else if self.fixed_node {
-            number / self.families % self.nodes
-        } else {
-            random.below(u64::from(self.nodes)) as u32
-        };
+        // A hash of its ports chooses one for each attempt.
+        let node = if self.nodes == 1 { 0 } else { random.below(u64::from(self.nodes)) as u32 };
         let entry = &mut self.entries[(node * self.families + family) as usize];
         let Some(pod) = entry.choose(SocketAddr::from((self.client, 0))) else { return self.failed(number, now) };
         if !pods[pod as usize].answers {
