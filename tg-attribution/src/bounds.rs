@@ -1,9 +1,10 @@
 //! Events that two journals tell of, as bounds on the offset of their clocks. Changes when other events are paired.
 
+use crate::case::ASKED_LATE_NS;
 use crate::clock::Bound;
 use crate::input::Journal;
 use crate::moment::signed;
-use crate::nodes::{READER_LATE_NS, late_programs};
+use crate::nodes::{READER_LATE_NS, exact_programs, in_order};
 use crate::run::{Run, canonical};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -23,17 +24,18 @@ pub fn of_node(run: &Run, node: &Journal<Numbered>) -> Vec<Bound> {
         by_client.entry((conn.local, conn.remote)).or_default().push(at);
     }
     by_client.retain(|_, uses| uses.len() <= USES_MAX);
-    let late = late_programs(&node.lines);
+    let exact = exact_programs(&node.lines);
     let mut bounds = Vec::new();
-    for (_, line) in &node.lines {
+    for (_, line) in in_order(&node.lines) {
         let NodeLine::Event(seen) = &line.line else { continue };
         let Some((client, service)) = beginning(seen) else { continue };
-        let slack = if late.contains(seen.program.as_str()) { READER_LATE_NS } else { 0 };
+        let slack = if exact.contains(seen.program.as_str()) { 0 } else { READER_LATE_NS };
         let at = signed(seen.at_ns);
         for conn in by_client.get(&(canonical(client), canonical(service))).into_iter().flatten() {
             let conn = &run.conns[*conn];
-            let lowest = conn.attempt_ns.saturating_sub(at).saturating_sub_unsigned(slack);
-            bounds.push(Bound { lowest, highest: conn.established_ns.saturating_sub(at) });
+            // What is stamped late was earlier: then the offset is higher by as much.
+            let highest = conn.established_ns.saturating_sub(at).saturating_add_unsigned(slack);
+            bounds.push(Bound { lowest: conn.attempt_ns.saturating_sub(at), highest });
         }
     }
     bounds
@@ -51,8 +53,8 @@ fn beginning(seen: &Observed) -> Option<(SocketAddr, SocketAddr)> {
     }
 }
 
-/// Bounds on what is to be added to a cluster's times: no pod answered before it was made, none after it was known
-/// to be stopped. With the number of pods that they rest on.
+/// Bounds on what is to be added to a cluster's times: no pod answered before it was made, none was balanced to
+/// before it was ready, none answered after it was known to be stopped. With the number of pods that they rest on.
 pub fn of_cluster(run: &Run, cluster: &Journal<ClusterLine>) -> (Option<i64>, Option<i64>, u64) {
     // Of each name: its first and its last sign of life.
     let mut life: HashMap<&str, (i64, i64)> = HashMap::new();
@@ -73,8 +75,10 @@ pub fn of_cluster(run: &Run, cluster: &Journal<ClusterLine>) -> (Option<i64>, Op
         let at = signed(seen.at_ns);
         match change.phase {
             // What was there before the watch began says nothing of when it came.
-            PodPhase::Created if !seen.snapshot => {
-                let bound = first.saturating_sub(at);
+            PodPhase::Created | PodPhase::Ready if !seen.snapshot => {
+                // A balancer may have heard of it a little earlier.
+                let late = if change.phase == PodPhase::Ready { ASKED_LATE_NS } else { 0 };
+                let bound = first.saturating_sub(at).saturating_add(late);
                 highest = Some(highest.map_or(bound, |h| h.min(bound)));
                 pairs += 1;
             }

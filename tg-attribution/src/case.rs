@@ -16,6 +16,11 @@ use tg_model::verdict::Cause;
 /// Who watches a cluster knows of a pod's end so much later, at most, where all is well.
 pub const WATCH_LATE_NS: i64 = 10_000_000_000;
 
+/// Who watches a cluster hears of a pod that is asked to end so much later than its node, at most.
+pub const ASKED_LATE_NS: i64 = 250_000_000;
+/// The connections of a process that ends end within so long.
+const TOGETHER_NS: u64 = 1_000_000_000;
+
 /// See the module.
 pub struct Case<'a> {
     pub world: &'a World<'a>,
@@ -71,13 +76,21 @@ impl<'a> Case<'a> {
         !asked && self.process_end().is_none()
     }
 
-    /// The end of its pod's process, where that was about when the connection ended, or before.
+    /// The end of its pod's process that nobody had asked for, where that was when the connection ended, or before:
+    /// then no other connection of the pod outlived this one.
     pub fn process_end(&self) -> Option<Source> {
         let by = self.end.ns.saturating_add(WATCH_LATE_NS);
-        self.life?.ended().filter(|s| s.at.earliest() <= by)
+        let life = self.life?;
+        let ended = life.ended().filter(|s| s.at.earliest() <= by)?;
+        let asked_before = life.terminating.is_some_and(|asked| asked.at.ns <= ended.at.ns);
+        let asked_later = life.terminating.is_some_and(|asked| !asked.at.perhaps_by(self.ended()));
+        let outlived =
+            self.conn.host.as_deref().is_some_and(|h| self.world.hosts.outlived(h, self.end.ns, TOGETHER_NS));
+        let due_to_asking = asked_before && asked_later;
+        (!due_to_asking && !outlived).then_some(ended)
     }
 
-    /// How much of a clock's error there is in what nodes told of it, in words where it matters.
+    /// Its pod's name, as far as it is known.
     pub fn pod_name(&self) -> String {
         let by_host = || self.conn.host.clone();
         self.life.map(|l| l.pod.name.clone()).or_else(by_host).unwrap_or_else(|| "its pod".into())

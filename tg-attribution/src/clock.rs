@@ -22,6 +22,9 @@ pub struct Bound {
     pub highest: i64,
 }
 
+/// Offsets that are farther apart are different ones.
+const APART_NS: i64 = 100_000_000;
+
 /// The run's own clock.
 pub const OWN: Clock = Clock { way: ClockWay::Own, offset_ns: 0, error_ns: Some(0), pairs: 0 };
 
@@ -49,24 +52,37 @@ pub fn matched(clock: Clock, bounds: &[Bound]) -> Clock {
         bounds.iter().filter(usable).flat_map(|b| [(b.lowest, -1), (b.highest, 1)]).collect();
     // Begins before ends at the same place: spans that touch agree there.
     edges.sort_unstable();
-    let (mut depth, mut best, mut span) = (0, 0, None);
-    for (nth, (at, kind)) in edges.iter().enumerate() {
-        depth -= kind;
-        if depth > best {
-            best = depth;
-            // The next edge ends the span: were it a begin, it would be deeper still.
-            span = edges.get(nth + 1).map(|(end, _)| (*at, *end));
-        }
+    let Some(Peak { low, high, depth }) = peak(&edges, |_| true) else { return clock };
+    // Ports that are used again pair events that are none: an offset that they favour as much is not ruled out.
+    let elsewhere = |at: i64| at < low.saturating_sub(APART_NS) || at > high.saturating_add(APART_NS);
+    if peak(&edges, elsewhere).is_some_and(|rival| rival.depth * 5 >= depth * 4) {
+        return clock;
     }
-    let Some((low, high)) = span else { return clock };
     let width = high.saturating_sub(low).unsigned_abs();
     let offset_ns = low.saturating_add_unsigned(width / 2);
-    Clock {
-        way: ClockWay::Matched,
-        offset_ns,
-        error_ns: Some(width.div_ceil(2)),
-        pairs: u64::from(best.unsigned_abs()),
+    let pairs = u64::from(depth.unsigned_abs());
+    Clock { way: ClockWay::Matched, offset_ns, error_ns: Some(width.div_ceil(2)), pairs }
+}
+
+/// A span that so many bounds agree on.
+struct Peak {
+    low: i64,
+    high: i64,
+    depth: i32,
+}
+
+/// The deepest span that begins where it may. Edges are sorted; a begin is −1, an end 1.
+fn peak(edges: &[(i64, i32)], may: impl Fn(i64) -> bool) -> Option<Peak> {
+    let mut depth = 0;
+    let mut best: Option<Peak> = None;
+    for (nth, (at, kind)) in edges.iter().enumerate() {
+        depth -= kind;
+        if *kind < 0 && may(*at) && best.as_ref().is_none_or(|b| depth > b.depth) {
+            // The next edge ends the span: were it a begin, it would be deeper still.
+            best = edges.get(nth + 1).map(|(high, _)| Peak { low: *at, high: *high, depth });
+        }
     }
+    best
 }
 
 /// The clock with bounds from one side only: at least `lowest`, at most `highest`. The guess stays where it fits;
@@ -105,8 +121,10 @@ mod tests {
     #[test]
     fn most_bounds_agree_and_one_that_is_wrong_is_outvoted() {
         let bound = |lowest, highest| Bound { lowest, highest };
-        let clock = matched(GUESS, &[bound(0, 10), bound(4, 20), bound(900, 901), bound(5, 3)]);
+        let far = 5 * APART_NS;
+        let clock = matched(GUESS, &[bound(0, 10), bound(4, 20), bound(far, far + 1), bound(5, 3)]);
         assert_eq!(clock, Clock { way: ClockWay::Matched, offset_ns: 7, error_ns: Some(3), pairs: 2 });
+        assert_eq!(matched(GUESS, &[bound(0, 10), bound(far, far + 1)]), GUESS, "two that are as good");
         assert_eq!(matched(GUESS, &[]), GUESS);
         assert_eq!(matched(GUESS, &[bound(0, LOOSE_NS + 1)]), GUESS);
         assert_eq!(matched(GUESS, &[bound(3, 3), bound(3, 5)]).offset_ns, 3);

@@ -28,7 +28,9 @@ pub struct Decided {
 pub fn of_connection(world: &World, conn: &Conn, told: &[&Told], destination: Option<SocketAddr>) -> Option<Decided> {
     let up = Moment::exact(conn.established_ns);
     let by_proxy = |t: &Told| matches!(t.event(), Some(NodeEvent::ProxyDecision(_)));
-    if let Some(first) = told.iter().find(|t| by_proxy(t) && led_to(t).is_some()) {
+    // What is stamped after its end is of an attempt that came after it, with the same port.
+    let in_time = |t: &Told| conn.end.as_ref().is_none_or(|e| t.source.at.ns <= e.ns);
+    if let Some(first) = told.iter().find(|t| by_proxy(t) && led_to(t).is_some() && in_time(t)) {
         return made(world, first);
     }
     let early = || told.iter().rev().filter(|t| t.source.at.perhaps_by(up));

@@ -9,9 +9,10 @@ pub fn doomed_at(cluster: &Cluster, life: &Life, ns: i64) -> bool {
         || replaced_without_word(cluster, life, ns)
 }
 
-/// Nobody told of an upgrade: then a pod that was asked to end later, while pods of a newer ReplicaSet were there.
+/// Nobody told of an upgrade that dooms it: then a pod that was asked to end later, while pods of a newer ReplicaSet
+/// were there.
 fn replaced_without_word(cluster: &Cluster, life: &Life, ns: i64) -> bool {
-    cluster.rollouts.all.is_empty()
+    cluster.rollouts.dooming(life, i64::MAX).is_none()
         && life.terminating.is_some()
         && cluster.pods.all.iter().any(|other| {
             other.pod.replica_set != life.pod.replica_set

@@ -40,6 +40,12 @@ impl Hosts {
         Hosts { by_name }
     }
 
+    /// It had a connection so much later than this time, or still has one.
+    pub fn outlived(&self, name: &str, ns: i64, by_ns: u64) -> bool {
+        let Some(host) = self.by_name.get(name) else { return false };
+        host.lasting || host.last_loss_ns.is_some_and(|last| last > ns.saturating_add_unsigned(by_ns))
+    }
+
     /// A host that lost every connection, and had none after that: it seems to have gone. Gives when that was.
     pub fn went(&self, name: &str) -> Option<i64> {
         let host = self.by_name.get(name)?;

@@ -51,10 +51,18 @@ impl<'a> Told<'a> {
 /// A reader stamps an event so much later than it was, at most, where it is not overloaded.
 pub const READER_LATE_NS: u64 = 20_000_000;
 
-/// Programs whose events are stamped by who reads of them.
-pub fn late_programs(lines: &[(u64, Numbered)]) -> HashSet<&str> {
+/// The lines by their own numbers: one that was written twice is one, and their order in the file says nothing.
+pub fn in_order(lines: &[(u64, Numbered)]) -> Vec<&(u64, Numbered)> {
+    let mut lines: Vec<&(u64, Numbered)> = lines.iter().collect();
+    lines.sort_by_key(|(number, l)| (l.seq, *number));
+    lines.dedup_by_key(|(_, l)| l.seq);
+    lines
+}
+
+/// Programs whose events the kernel stamps. Any other's may be late: also where the line that tells is lost.
+pub fn exact_programs(lines: &[(u64, Numbered)]) -> HashSet<&str> {
     let statuses = lines.iter().filter_map(|(_, l)| match &l.line {
-        NodeLine::Program(p) if p.times == TimeSource::Reader => Some(p.program.as_str()),
+        NodeLine::Program(p) if p.times == TimeSource::Kernel => Some(p.program.as_str()),
         _ => None,
     });
     statuses.collect()
@@ -80,18 +88,15 @@ impl<'a> Nodes<'a> {
     }
 
     fn take(&mut self, input: usize, nth: usize, journal: &'a Journal<Numbered>, sources: &Sources) {
-        let mut lines: Vec<&(u64, Numbered)> = journal.lines.iter().collect();
-        // A line that was written twice is one; their order in the file says nothing.
-        lines.sort_by_key(|(_, l)| l.seq);
-        lines.dedup_by_key(|(_, l)| l.seq);
-        let late = late_programs(&journal.lines);
+        let lines = in_order(&journal.lines);
+        let exact = exact_programs(&journal.lines);
         let mut namespaces = Vec::new();
         for (number, line) in &lines {
             let source = |ns| sources.source(input, *number, Some(line.seq), ns);
             match &line.line {
                 NodeLine::Event(e) => {
                     let mut source = source(e.at_ns);
-                    source.at.late_ns = if late.contains(e.program.as_str()) { READER_LATE_NS } else { 0 };
+                    source.at.late_ns = if exact.contains(e.program.as_str()) { 0 } else { READER_LATE_NS };
                     self.told.push(Told { source, node: nth, what: What::Event(&e.event) });
                 }
                 NodeLine::Snapshot(s) => {

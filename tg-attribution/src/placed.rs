@@ -111,16 +111,21 @@ fn to_doomed(case: &Case, decided: Option<&Decided>) -> Option<Finding> {
         return None;
     }
     let upgrade = case.world.cluster.rollouts.dooming(life, at.ns);
-    let in_doubt = upgrade.is_some_and(|(s, _)| !s.at.surely_by(at));
     let draft = match upgrade {
         Some((source, rollout)) => draft.proof(source, format!("the upgrade to {} had begun", rollout.replica_set)),
-        None => draft,
+        None => draft.lacks("the beginning of an upgrade was not told"),
     };
     let asked = life.terminating.map(|s| (s, format!("{} was asked to end, later", life.pod.name)));
-    let draft = draft
-        .needs(asked, "that its pod was asked to end was not seen")
-        .lacks_if(in_doubt, "clocks are too far apart to tell that the upgrade had begun");
+    let draft =
+        draft.needs(asked, "that its pod was asked to end was not seen").lacks_if(upgrade_in_doubt(case, at), CLOCKS);
     Some(with_decision(case, draft, decided).finish())
+}
+
+const CLOCKS: &str = "clocks are too far apart to tell whether the upgrade had begun";
+
+/// Whether an upgrade may have begun before or after the connection was placed.
+fn upgrade_in_doubt(case: &Case, at: Moment) -> bool {
+    case.world.cluster.rollouts.started().any(|(s, _)| s.at.perhaps_by(at) && !s.at.surely_by(at))
 }
 
 fn replacement<'a>(case: &Case<'a>, cause: Cause) -> Option<Draft<'a>> {
@@ -144,5 +149,6 @@ fn scheduled(case: &Case, decided: Option<&Decided>) -> Finding {
         }
         return Finding::unattributed(missing);
     }
-    with_decision(case, case.draft(Cause::Scheduled), decided).finish()
+    let doubt = replaced && upgrade_in_doubt(case, placed_at(case, decided));
+    with_decision(case, case.draft(Cause::Scheduled).lacks_if(doubt, CLOCKS), decided).finish()
 }

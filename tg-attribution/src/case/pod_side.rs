@@ -15,6 +15,15 @@ impl<'a> Case<'a> {
         told.find_map(|(told, event)| Some((told.source, self.pod_side_words(told, event)?)))
     }
 
+    /// The pod's kernel knew no such connection any more when a packet of it came.
+    pub fn pod_knew_it_no_more(&self) -> bool {
+        let ended = self.ended();
+        self.events().any(|(told, event)| {
+            let stray = matches!(event, NodeEvent::ResetSent(e) if !e.socket && self.is_destination(e.tuple.src));
+            stray && told.source.at.perhaps_by(ended)
+        })
+    }
+
     fn pod_side_words(&self, told: &Told, event: &NodeEvent) -> Option<String> {
         let node = |netns| self.world.nodes.name(told.node, netns);
         match event {

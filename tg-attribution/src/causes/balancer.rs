@@ -3,10 +3,11 @@
 
 use crate::case::Case;
 use crate::draft::Draft;
-use crate::nodes::Told;
+use crate::nodes::{Told, What};
 use crate::source::Source;
 use crate::words::after;
-use tg_model::node_event::{IpvsConnPhase, IpvsDest, IpvsDestChange, NodeEvent};
+use std::net::SocketAddr;
+use tg_model::node_event::{IpvsConnPhase, IpvsDest, IpvsDestChange, NodeEvent, SnapshotEntry};
 use tg_model::outcome::EndReason;
 use tg_model::verdict::{Cause, Finding};
 
@@ -26,19 +27,36 @@ fn deleted<'a>(case: &Case<'a>) -> Option<(&'a Told<'a>, &'a IpvsDest)> {
     })
 }
 
-/// What was done to the destination, in the order of time.
-fn changes<'a>(
-    case: &Case<'a>,
-    destination: std::net::SocketAddr,
-) -> impl Iterator<Item = (&'a Told<'a>, &'a IpvsDest)> {
+/// What the connection's own balancer did to the destination, in the order of time.
+fn changes<'a>(case: &Case<'a>, destination: SocketAddr) -> impl Iterator<Item = (&'a Told<'a>, &'a IpvsDest)> {
     let world = case.world;
-    world.dests.get(&destination).into_iter().flatten().filter_map(|at| {
+    let homes = balancers(case);
+    world.dests.get(&destination).into_iter().flatten().filter_map(move |at| {
         let told = world.nodes.told.get(*at)?;
         match told.event()? {
-            NodeEvent::IpvsDest(dest) => Some((told, dest)),
+            NodeEvent::IpvsDest(dest) if homes.contains(&(told.node, dest.netns.inode)) => Some((told, dest)),
             _ => None,
         }
     })
+}
+
+/// Where IPVS balanced it: the observer and the namespace.
+fn balancers(case: &Case) -> Vec<(usize, u32)> {
+    let place = |told: &&Told| match told.what {
+        What::Event(NodeEvent::IpvsDecision(d)) => Some((told.node, d.netns.inode)),
+        What::Event(NodeEvent::IpvsConn(c)) | What::Snapshot(SnapshotEntry::IpvsConn(c)) => {
+            Some((told.node, c.netns.inode))
+        }
+        _ => None,
+    };
+    case.told.iter().filter_map(place).collect()
+}
+
+/// That the destination was added again later.
+fn added_again(case: &Case, deleted: Source) -> Option<(Source, String)> {
+    changes(case, case.destination?)
+        .find(|(t, d)| d.change == IpvsDestChange::Added && deleted.at.perhaps_by(t.source.at))
+        .map(|(t, _)| (t.source, "its destination was added again".to_owned()))
 }
 
 /// What both causes rest on.
@@ -79,24 +97,34 @@ fn consequence(case: &Case, deleted: Source) -> Option<(Source, String)> {
 /// `expire_nodest_conn`: its destination was deleted, and so it was.
 pub fn destination_deleted_early(case: &Case) -> Option<Finding> {
     let (told, dest) = deleted(case)?;
-    Some(draft(case, Cause::IpvsDestinationDeletedEarly, told, dest).finish())
+    // Where its node was not ready about then, that is why.
+    let other = node_down(case, told.source).is_some();
+    let again = added_again(case, told.source).is_some();
+    let flap = "it was added again: its node may have been not ready for a while";
+    (!other).then(|| draft(case, Cause::IpvsDestinationDeletedEarly, told, dest).lacks_if(again, flap).finish())
+}
+
+/// That the pod's node was not ready, shortly before the deletion as far as the clocks tell.
+fn node_down(case: &Case, deleted: Source) -> Option<Source> {
+    let node = &case.life?.pod.node;
+    let near =
+        |s: &Source| s.at.perhaps_by(deleted.at) && s.at.latest().saturating_add(FLAP_NS) >= deleted.at.earliest();
+    let mut downs = case.world.cluster.nodes.iter().filter(|(_, c)| !c.ready && c.node == *node);
+    downs.find(|(s, _)| near(s)).map(|(s, _)| *s)
 }
 
 /// The same because the pod's node was not ready for a while.
 pub fn node_flap(case: &Case) -> Option<Finding> {
     let (told, dest) = deleted(case)?;
     let life = case.life?;
-    let deleted_at = told.source.at.ns;
-    let of_node = || case.world.cluster.nodes.iter().filter(|(_, change)| change.node == life.pod.node);
-    let near = |s: &Source| s.at.ns.abs_diff(deleted_at) <= FLAP_NS.unsigned_abs();
-    let (down, _) = of_node().find(|(s, change)| !change.ready && near(s) && s.at.ns <= deleted_at)?;
-    let up = of_node().find(|(s, change)| change.ready && s.at.ns >= down.at.ns);
-    let again = changes(case, case.destination?)
-        .find(|(t, d)| d.change == IpvsDestChange::Added && t.source.at.ns >= deleted_at)
-        .map(|(t, _)| (t.source, "its destination was added again".to_owned()));
+    let deleted_at = told.source.at;
+    let down = node_down(case, told.source)?;
+    let nodes = &case.world.cluster.nodes;
+    let up = nodes.iter().find(|(s, c)| c.node == life.pod.node && c.ready && s.at.ns >= down.at.ns);
     let draft = draft(case, Cause::NodeFlap, told, dest)
-        .proof(*down, format!("{} was not ready", life.pod.node))
+        .proof(down, format!("{} was not ready", life.pod.node))
+        .lacks_if(!down.at.surely_by(deleted_at), "clocks are too far apart to tell that this came first")
         .needs(up.map(|(s, _)| (*s, "it was ready again".to_owned())), "its node was not seen to be ready again")
-        .needs(again, "its destination was not seen to be added again");
+        .needs(added_again(case, told.source), "its destination was not seen to be added again");
     Some(draft.finish())
 }

@@ -43,7 +43,9 @@ pub fn entry_lost(case: &Case) -> Option<Finding> {
     }
     let (told, netns) = destroyed_alive(case)?;
     let reset = case.events().find_map(|(t, event)| match event {
-        NodeEvent::ResetSent(r) if told.source.at.perhaps_by(t.source.at) && !r.socket => {
+        NodeEvent::ResetSent(r)
+            if !r.socket && told.source.at.perhaps_by(t.source.at) && t.source.at.perhaps_by(case.ended()) =>
+        {
             let place = case.world.nodes.name(t.node, Some(&r.netns));
             Some((t.source, format!("{place} knew no such connection and sent a reset")))
         }
@@ -56,7 +58,8 @@ pub fn entry_lost(case: &Case) -> Option<Finding> {
         .draft(Cause::ConntrackEntryLost)
         .proof(told.source, words)
         .needs(reset, "the reset that followed was not seen")
-        .lacks_if(!surely, "clocks are too far apart to tell that this was before its end");
+        .lacks_if(!surely, "clocks are too far apart to tell that this was before its end")
+        .lacks_if(super::proxy::restarted_about(case), "its node's proxy was started or stopped about then");
     if let Some(life) = case.life {
         draft = draft.proof(life.seen, format!("{} was well", case.pod_name()));
     }

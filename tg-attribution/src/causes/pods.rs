@@ -1,7 +1,7 @@
 //! Causes that lie with the pod: it ended, or its server closed the connection. Changes when the evidence for one
 //! does.
 
-use crate::case::Case;
+use crate::case::{ASKED_LATE_NS, Case, WATCH_LATE_NS};
 use crate::draft::Draft;
 use crate::source::Source;
 use crate::words::after;
@@ -55,14 +55,16 @@ pub fn server_closed(case: &Case) -> Option<Finding> {
     if case.is_udp() || !by_peer(case) || !case.pod_was_well() {
         return None;
     }
-    // Who was asked to end, or was no longer ready, right after it may have ended already.
-    let soon = case.end.ns.saturating_add(crate::case::WATCH_LATE_NS);
-    let next = life.terminating.into_iter().chain(life.unready.iter().copied());
-    let in_doubt = next.map(|s| s.at.earliest()).any(|ns| ns <= soon && ns >= case.end.ns);
+    // Who watches may hear late of a pod that was asked to end, or is unwell.
+    let within =
+        |s: &Source, late: i64| s.at.latest() >= case.end.ns && s.at.earliest() <= case.end.ns.saturating_add(late);
+    let in_doubt = life.terminating.iter().any(|s| within(s, ASKED_LATE_NS))
+        || life.unready.iter().any(|s| within(s, WATCH_LATE_NS));
     let draft = case
         .draft(Cause::ServerClosed)
         .proof(pod_side.0, pod_side.1)
         .proof(life.seen, format!("{} lived on", case.pod_name()))
+        .lacks_if(case.pod_knew_it_no_more(), "the pod knew no such connection any more: why is not told")
         .lacks_if(in_doubt, "its pod was in trouble right after: its server may have ended");
     Some(draft.finish())
 }

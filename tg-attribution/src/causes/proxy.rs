@@ -3,8 +3,9 @@
 
 use crate::case::Case;
 use crate::moment::Moment;
+use crate::source::Source;
 use crate::words::{after, span};
-use tg_model::cluster_event::ProxyPhase;
+use tg_model::cluster_event::{ProxyChange, ProxyPhase};
 use tg_model::node_event::{ConntrackPhase, IpvsConnPhase, NodeEvent, ProxyEnd};
 use tg_model::verdict::{Cause, Finding};
 
@@ -32,12 +33,7 @@ pub fn restart(case: &Case) -> Option<Finding> {
     if !case.pod_was_well() || case.pod_side_end().is_some() {
         return None;
     }
-    let mut nodes = case.told.iter().map(|t| t.node).collect::<Vec<_>>();
-    nodes.dedup();
-    let proxies = &case.world.cluster.proxies;
-    let near = |ns: i64| ns <= case.end.ns && ns >= case.end.ns.saturating_sub(RESTART_NS);
-    let (source, change) =
-        proxies.iter().find(|(s, change)| near(s.at.ns) && nodes.iter().any(|n| is_named(case, *n, &change.node)))?;
+    let (source, change) = restarted(case)?;
     let dropped = case.events().find_map(|(told, event)| {
         let words = match event {
             NodeEvent::ProxyConn(c) if c.end == Some(ProxyEnd::Proxy) => "the proxy ended it",
@@ -51,9 +47,30 @@ pub fn restart(case: &Case) -> Option<Finding> {
     let words = format!("the proxy of {} was {what}, {}", change.node, after(case.end.ns, source.at.ns));
     let draft = case
         .draft(Cause::ProxyRestart)
-        .proof(*source, words)
+        .proof(source, words)
+        .lacks_if(!source.at.surely_by(case.ended()), "clocks are too far apart to tell that this came first")
         .needs(dropped, "what the restart did to the connection was not seen");
     Some(draft.finish())
+}
+
+/// As [`restarted`], or shortly after its end: then that is a cause that is not ruled out.
+pub fn restarted_about(case: &Case) -> bool {
+    let near = |s: &Source| {
+        s.at.earliest() <= case.end.ns.saturating_add(RESTART_NS)
+            && s.at.latest() >= case.end.ns.saturating_sub(RESTART_NS)
+    };
+    case.world.cluster.proxies.iter().any(|(s, _)| near(s))
+}
+
+/// A stop or a start of what programs a node that balanced the connection, shortly before its end as far as the
+/// clocks tell.
+fn restarted<'a>(case: &Case<'a>) -> Option<(Source, &'a ProxyChange)> {
+    let mut nodes: Vec<usize> = case.told.iter().map(|t| t.node).collect();
+    nodes.sort_unstable();
+    nodes.dedup();
+    let near = |s: &Source| s.at.perhaps_by(case.ended()) && s.at.latest() >= case.end.ns.saturating_sub(RESTART_NS);
+    let of_ours = |c: &ProxyChange| nodes.iter().any(|n| is_named(case, *n, &c.node));
+    case.world.cluster.proxies.iter().find(|(s, c)| near(s) && of_ours(c)).map(|(s, c)| (*s, *c))
 }
 
 /// Whether the node, or a namespace that its observer saw the connection in, has this name.

@@ -53,20 +53,22 @@ pub fn ecmp_rehash(case: &Case) -> Option<Finding> {
     Some(draft.finish())
 }
 
-/// The client was reset; its pod was well, watched, and sent nothing.
+/// Both ends were reset, and neither had sent it.
 pub fn by_third_party(case: &Case) -> Option<Finding> {
     if case.end.reason != EndReason::Reset || !case.pod_was_well() || case.pod_side_end().is_some() {
         return None;
     }
+    let restarted = super::proxy::restarted_about(case);
+    let other_cause = "what programs its node's balancer was started or stopped about then";
     if let Some((told, ProxyEnd::Proxy)) = case.proxy_end() {
         let words = "the proxy ended it, of itself";
-        return Some(case.draft(Cause::ResetByThirdParty).proof(told.source, words).finish());
+        let draft = case.draft(Cause::ResetByThirdParty).proof(told.source, words);
+        return Some(draft.lacks_if(restarted, other_cause).finish());
     }
     let sent_by_node = case.events().any(|(_, e)| matches!(e, NodeEvent::ResetSent(_)));
-    let pod_watched = case.events().find_map(|(told, event)| match event {
-        NodeEvent::TcpState(e) if case.is_destination(e.tuple.src) => Some((told.source, "its pod was watched".into())),
-        NodeEvent::ResetReceived(e) if case.is_destination(e.tuple.dst) => {
-            Some((told.source, "its pod, too, got a reset".into()))
+    let pod_reset = case.events().find_map(|(told, event)| match event {
+        NodeEvent::ResetReceived(e) if case.is_destination(e.tuple.dst) && told.source.at.perhaps_by(case.ended()) => {
+            Some((told.source, "its pod got a reset, too, that its client did not send".to_owned()))
         }
         _ => None,
     });
@@ -80,7 +82,8 @@ pub fn by_third_party(case: &Case) -> Option<Finding> {
     let draft = case
         .draft(Cause::ResetByThirdParty)
         .proof(received, words)
-        .needs(pod_watched, "no node's journal shows that its pod sent none")
+        .needs(pod_reset, "that the pod sent none is not proven: no reset was seen to reach it, too")
+        .lacks_if(restarted, other_cause)
         .lacks_if(sent_by_node, "a node sent a reset: why is not told");
     Some(draft.finish())
 }

@@ -1,6 +1,6 @@
 //! Causes of an end without a word from the other side. Changes when the evidence for one does.
 
-use crate::case::Case;
+use crate::case::{Case, WATCH_LATE_NS, led_to};
 use crate::source::Source;
 use crate::words::after;
 use tg_model::node_event::{NodeEvent, ProxyEnd};
@@ -68,7 +68,7 @@ fn node_lost(case: &Case, from: i64, to: i64) -> Option<(Source, String)> {
 
 fn pod_gone(case: &Case, to: i64) -> Option<(Source, String)> {
     let uid = &case.life?.pod.uid;
-    let late = to.saturating_add(crate::case::WATCH_LATE_NS);
+    let late = to.saturating_add(WATCH_LATE_NS);
     let gone = case.world.nodes.all.iter().flat_map(|n| &n.namespaces).find(|(source, namespace)| {
         namespace.gone && namespace.pod_uid.as_ref() == Some(uid) && source.at.earliest() <= late
     });
@@ -85,19 +85,30 @@ pub fn stalled(case: &Case) -> Option<Finding> {
     if case.end.reason != EndReason::ResponseTimeout || !silent(case) || unacknowledged(&tcp) {
         return None;
     }
-    let soon = case.end.ns.saturating_add(crate::case::WATCH_LATE_NS);
+    let soon = case.end.ns.saturating_add(WATCH_LATE_NS);
     let (from, _) = case.window();
     let unready = case.life.and_then(|life| {
         let near = |s: &&Source| s.at.latest() >= from && s.at.earliest() <= soon;
         let found = life.unready.iter().find(near)?;
         Some((*found, format!("{} was no longer ready, {}", case.pod_name(), after(case.end.ns, found.at.ns))))
     });
-    let through_proxy = case.proxy_end().is_some()
-        || case.events().any(|(_, e)| matches!(e, NodeEvent::ProxyDecision(_) | NodeEvent::ProxyConn(_)));
+    let dropped = case.events().any(|(_, e)| matches!(e, NodeEvent::Drop(_)));
     let draft = case
         .draft(Cause::ServerStalled)
         .proof(case.own_line(), "everything sent was acknowledged, and an echo did not come")
-        .needs(unready, "the cluster does not tell that the pod was unwell")
-        .lacks_if(through_proxy, "the proxy acknowledged it: whether the pod did is not known");
-    Some(draft.finish())
+        .needs(end_to_end(case), "who acknowledged it, the pod or a proxy before it, is not known")
+        .lacks_if(tcp.unacknowledged() > 0, "the last of what was sent was not acknowledged yet")
+        .lacks_if(dropped, "packets of it were dropped, too");
+    Some(match unready {
+        Some((source, words)) => draft.proof(source, words).finish(),
+        None => draft.finish(),
+    })
+}
+
+/// A kernel's balancer led it to its pod: what was acknowledged, the pod's kernel acknowledged.
+fn end_to_end(case: &Case) -> Option<(Source, String)> {
+    let through_proxy = case.events().any(|(_, e)| matches!(e, NodeEvent::ProxyDecision(_) | NodeEvent::ProxyConn(_)));
+    let bound = case.told.iter().find(|t| led_to(t).is_some() && led_to(t) == case.destination)?;
+    let words = format!("it was led to {} itself, so that its kernel acknowledged", case.pod_name());
+    (!through_proxy).then_some((bound.source, words))
 }

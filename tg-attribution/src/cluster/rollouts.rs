@@ -20,15 +20,15 @@ impl<'a> Rollouts<'a> {
         self.all.iter().filter(|(_, r)| r.phase == RolloutPhase::Started).copied()
     }
 
-    /// The upgrade by which the pod was to go at a time: the last that began by then, where it goes to another
-    /// ReplicaSet of the pod's Deployment.
+    /// The upgrade by which the pod was to go at a time: the last that began by then, by the earliest that its clock
+    /// allows, where it goes to another ReplicaSet of the pod's Deployment.
     pub fn dooming(&self, life: &Life, ns: i64) -> Option<(Source, &'a Rollout)> {
         let set = life.pod.replica_set.as_str();
         // A ReplicaSet's name is its Deployment's and a hash; where there is one Deployment, no name is needed.
         let one = self.all.windows(2).all(|pair| pair[0].1.deployment == pair[1].1.deployment);
         let of_deployment =
             |r: &Rollout| one || set.strip_prefix(r.deployment.as_str()).is_some_and(|s| s.starts_with('-'));
-        let last = self.started().filter(|(s, r)| s.at.ns <= ns && of_deployment(r)).last()?;
+        let last = self.started().filter(|(s, r)| s.at.earliest() <= ns && of_deployment(r)).last()?;
         (last.1.replica_set != set).then_some(last)
     }
 }

@@ -1,11 +1,14 @@
 //! Flows of UDP that another server answered. Changes when the evidence for that does.
 
-use crate::case::told_of;
+use crate::case::{led_to, pod_at, told_of};
 use crate::draft::Draft;
 use crate::moment::Moment;
-use crate::source::Sources;
+use crate::nodes::Told;
+use crate::run::{Conn, End};
+use crate::source::{Source, Sources};
 use crate::words::after;
 use crate::world::World;
+use std::net::SocketAddr;
 use tg_model::cluster_event::ProxyPhase;
 use tg_model::node_event::{ConntrackPhase, IpvsConnPhase, NodeEvent};
 use tg_model::verdict::{Cause, Trouble, TroubleKind};
@@ -16,30 +19,49 @@ const RESTART_NS: u64 = 10_000_000_000;
 pub fn of(world: &World) -> Vec<Trouble> {
     let moved = world.run.conns.iter().enumerate().filter_map(|(at, conn)| {
         let end = conn.end.as_ref().filter(|e| e.counts.other_host > 0)?;
-        let up = Moment::exact(conn.established_ns);
-        let destroyed = told_of(world, at).into_iter().find(|t| {
-            let ended = match t.event() {
-                Some(NodeEvent::Conntrack(e)) => e.phase == ConntrackPhase::Destroyed,
-                Some(NodeEvent::IpvsConn(c)) => c.phase == IpvsConnPhase::Expired,
-                _ => false,
-            };
-            ended && up.perhaps_by(t.source.at) && t.source.at.perhaps_by(Moment::exact(end.ns))
-        });
-        let restarted = destroyed.and_then(|t| {
-            let near = |ns: i64| ns.abs_diff(t.source.at.ns) <= RESTART_NS;
-            let started = |c: &tg_model::cluster_event::ProxyChange| c.phase == ProxyPhase::Started;
-            let (s, c) = world.cluster.proxies.iter().find(|(s, c)| started(c) && near(s.at.ns))?;
-            Some((*s, format!("the proxy of {} was started, {}", c.node, after(t.source.at.ns, s.at.ns))))
-        });
-        let destroyed = destroyed.map(|t| (t.source, "its entry was destroyed while it was in use".to_owned()));
-        let own = Sources::of_run(end.line, end.ns);
-        let finding = Draft::new(&world.sources, Cause::UdpMoved)
-            .proof(own, format!("{} echoes named another host than the one before", end.counts.other_host))
-            .needs(destroyed, "that its entry was destroyed was not seen")
-            .needs(restarted, "no start of a proxy was told")
-            .finish();
+        let told = told_of(world, at);
+        let draft = pod_ended(world, conn, end, &told).unwrap_or_else(|| entry_destroyed(world, conn, end, &told));
+        let words = format!("{} echoes named another host than the one before", end.counts.other_host);
+        let finding = draft.proof(Sources::of_run(end.line, end.ns), words).finish();
         let (started_ns, ended_ns) = (conn.established_ns, end.ns);
         Some(Trouble { kind: TroubleKind::Moved, slot: conn.id.slot, started_ns, ended_ns, finding })
     });
     moved.collect()
+}
+
+/// The pod that it was led to first was asked to end, or ended, before it was led to another.
+fn pod_ended<'a>(world: &'a World, conn: &Conn, end: &End, told: &[&Told]) -> Option<Draft<'a>> {
+    let led: Vec<(&&Told, SocketAddr)> = told.iter().filter_map(|t| Some((t, led_to(t)?))).collect();
+    let (_, first) = led.first()?;
+    let (next, to) = led.iter().find(|(t, to)| to != first && t.source.at.perhaps_by(Moment::exact(end.ns)))?;
+    let life = world.cluster.pods.all.get(pod_at(world, *first, conn.established_ns)?)?;
+    let over = life.terminating.or(life.ended()).filter(|s| s.at.perhaps_by(next.source.at))?;
+    let draft = Draft::new(&world.sources, Cause::PodTerminated)
+        .proof(over, format!("{} was asked to end, or ended", life.pod.name))
+        .proof(next.source, format!("it was led to {to} from then on"))
+        .lacks_if(!over.at.surely_by(next.source.at), "clocks are too far apart to tell which came first");
+    Some(draft)
+}
+
+/// Its entry was destroyed while it was in use, about when a proxy was started.
+fn entry_destroyed<'a>(world: &'a World, conn: &Conn, end: &End, told: &[&Told]) -> Draft<'a> {
+    let up = Moment::exact(conn.established_ns);
+    let destroyed = told.iter().find(|t| {
+        let ended = match t.event() {
+            Some(NodeEvent::Conntrack(e)) => e.phase == ConntrackPhase::Destroyed,
+            Some(NodeEvent::IpvsConn(c)) => c.phase == IpvsConnPhase::Expired,
+            _ => false,
+        };
+        ended && up.perhaps_by(t.source.at) && t.source.at.perhaps_by(Moment::exact(end.ns))
+    });
+    let restarted = destroyed.and_then(|t| {
+        let near = |s: &Source| s.at.ns.abs_diff(t.source.at.ns) <= RESTART_NS;
+        let mut proxies = world.cluster.proxies.iter();
+        let (s, c) = proxies.find(|(s, c)| c.phase == ProxyPhase::Started && near(s))?;
+        Some((*s, format!("the proxy of {} was started, {}", c.node, after(t.source.at.ns, s.at.ns))))
+    });
+    let destroyed = destroyed.map(|t| (t.source, "its entry was destroyed while it was in use".to_owned()));
+    Draft::new(&world.sources, Cause::UdpMoved)
+        .needs(destroyed, "that its entry was destroyed was not seen")
+        .needs(restarted, "no start of a proxy was told")
 }

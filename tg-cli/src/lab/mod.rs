@@ -8,6 +8,7 @@ mod progress;
 mod report;
 
 pub use args::LabArgs;
+pub use expected::Expected;
 
 use crate::exit::Problem;
 use crate::output;

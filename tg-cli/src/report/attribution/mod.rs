@@ -14,6 +14,7 @@ pub use text::{brief, section};
 use super::text::{Kept, text_with};
 use serde::Serialize;
 use std::path::Path;
+use tg_model::lab_plan::Expectation;
 use tg_model::summary::Summary;
 use tg_model::verdict::RunVerdict;
 
@@ -23,15 +24,23 @@ pub struct Json<'a> {
     #[serde(flatten)]
     summary: &'a Summary,
     verdict: &'a RunVerdict,
+    /// Of a lab: what it was expected to lose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<&'a Expectation>,
 }
 
 impl<'a> From<&'a Attributed> for Json<'a> {
     fn from(a: &'a Attributed) -> Json<'a> {
-        Json { summary: &a.summary, verdict: &a.verdict }
+        Json { summary: &a.summary, verdict: &a.verdict, expected: a.expected.as_ref().map(|e| &e.expectation) }
     }
 }
 
 /// The report for people.
 pub fn text(attributed: &Attributed, run: &Path) -> String {
-    text_with(&attributed.summary, &Kept::At(run), |page| section(page, &attributed.verdict))
+    text_with(&attributed.summary, &Kept::At(run), |page| {
+        section(page, &attributed.verdict);
+        if let Some(expected) = &attributed.expected {
+            expected.section(page, &attributed.summary);
+        }
+    })
 }

@@ -1,5 +1,6 @@
 //! From files to a run and its verdict. Changes when where the journals are found does.
 
+use crate::lab::Expected;
 use anyhow::{Context, bail};
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -24,6 +25,8 @@ pub struct Journals {
     pub nodes: Vec<PathBuf>,
     /// The cluster's.
     pub cluster: Option<PathBuf>,
+    /// The lab's folder that they are from.
+    pub lab: Option<PathBuf>,
 }
 
 /// A run with its verdict.
@@ -31,6 +34,8 @@ pub struct Journals {
 pub struct Attributed {
     pub summary: Summary,
     pub verdict: RunVerdict,
+    /// Of a lab: what it was expected to lose.
+    pub expected: Option<Expected>,
 }
 
 impl Journals {
@@ -50,7 +55,7 @@ impl Journals {
         }
         nodes.sort();
         let cluster = Some(folder.join(CLUSTER)).filter(|c| c.is_file());
-        Ok(Journals { run, nodes, cluster })
+        Ok(Journals { run, nodes, cluster, lab: Some(folder.to_owned()) })
     }
 
     /// Reads them, and attributes the run.
@@ -62,7 +67,8 @@ impl Journals {
         let nodes = self.nodes.iter().map(|path| read(path, "a node's")).collect::<anyhow::Result<Vec<_>>>()?;
         let cluster = self.cluster.as_ref().map(|path| read(path, "a cluster's")).transpose()?;
         let verdict = tg_attribution::attribute(&Inputs { run, nodes, cluster });
-        Ok(Attributed { summary, verdict })
+        let expected = self.lab.as_deref().map(Expected::of_folder).transpose()?.flatten();
+        Ok(Attributed { summary, verdict, expected })
     }
 }
 

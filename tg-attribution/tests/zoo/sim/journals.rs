@@ -1,0 +1,176 @@
+//! The journals of a simulated run: what happened, by true time, written down by each journal's own clock.
+
+use super::random::Random;
+use tg_attribution::{Inputs, Journal};
+use tg_model::cluster_event::{
+    ClusterEvent, ClusterFooter, ClusterHeader, ClusterLine, ClusterSeen, ClusterSource, Service,
+};
+use tg_model::journal::{Ending, Footer, Header, Line, Notes, Totals};
+use tg_model::node_event::{
+    NodeEvent, NodeFooter, NodeHeader, NodeLine, Numbered, Observed, ProgramStatus, TimeSource,
+};
+use tg_model::plan::{Plan, PlanSpec, Transport};
+
+/// True time of the run's start; the cluster's watch begins at 0, the nodes' observers in between.
+pub const RUN_START: u64 = 5_000_000_000;
+pub const NODE_START: u64 = 1_000_000_000;
+const REAL_TIME: u64 = 1_800_000_000_000_000_000;
+
+/// What was told, by true time.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    pub run: Vec<(u64, Line)>,
+    pub nodes: Vec<Vec<(u64, &'static str, NodeEvent)>>,
+    pub cluster: Vec<(u64, ClusterEvent)>,
+}
+
+/// Which clocks the journals have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clocks {
+    /// Everything on one kernel.
+    One,
+    /// The nodes on kernels of their own, seconds apart in real time.
+    NodesApart,
+    /// The cluster's watch, too.
+    AllApart,
+}
+
+/// Programs, and who stamps their events.
+const PROGRAMS: [(&str, TimeSource); 10] = [
+    ("conntrack", TimeSource::Reader),
+    ("userspace-director", TimeSource::Reader),
+    ("binding", TimeSource::Kernel),
+    ("drop", TimeSource::Kernel),
+    ("ipvs-conn", TimeSource::Kernel),
+    ("ipvs-decision", TimeSource::Kernel),
+    ("ipvs-dest", TimeSource::Kernel),
+    ("receive-reset", TimeSource::Kernel),
+    ("send-reset", TimeSource::Kernel),
+    ("tcp-state", TimeSource::Kernel),
+];
+
+/// A header's boot id, monotonic and real time, for a journal that began at a true time.
+fn clock(start: u64, apart: bool, nth: u64, random: &mut Random) -> (String, u64, u64) {
+    if !apart {
+        return ("boot-run".into(), 70_000_000_000 + start, REAL_TIME + start);
+    }
+    let wrong = random.below(6_000_000_000);
+    (format!("boot-{nth}"), random.below(1 << 45), REAL_TIME + start + wrong - 3_000_000_000)
+}
+
+pub fn plan(slots: u32, udp: bool) -> Plan {
+    let transport = if udp { Transport::Udp } else { Transport::Tcp };
+    Plan::try_from(PlanSpec {
+        conns: slots,
+        transport,
+        targets: vec!["vip:5003".parse().unwrap()],
+        ..PlanSpec::default()
+    })
+    .unwrap()
+}
+
+/// Writes everything down.
+pub fn write(mut told: Told, plan: Plan, clocks: Clocks, random: &mut Random) -> Inputs {
+    told.run.sort_by_key(|(at, _)| *at);
+    told.cluster.sort_by_key(|(at, _)| *at);
+    let nodes = told.nodes.into_iter().enumerate();
+    let nodes = nodes.map(|(nth, events)| node(nth, events, clocks != Clocks::One, random)).collect();
+    let cluster = cluster(told.cluster, clocks == Clocks::AllApart, random);
+    let (boot_id, monotonic_ns, realtime_ns) = clock(RUN_START, false, 0, random);
+    let header = Header {
+        tg_version: "0".into(),
+        command: Vec::new(),
+        plan,
+        period_ns: Some(200_000_000),
+        engine: "simulated".into(),
+        engine_note: None,
+        spin_ns: 0,
+        machine: "generator".into(),
+        kernel: "6.18".into(),
+        boot_id,
+        monotonic_ns,
+        realtime_ns,
+    };
+    let lines = told.run.into_iter().map(|(_, line)| line).chain([Line::Footer(footer())]);
+    let lines = (2..).zip(lines).collect();
+    Inputs {
+        run: Journal { file: "run.jsonl".into(), header, lines, notes: Notes::default() },
+        nodes,
+        cluster: Some(cluster),
+    }
+}
+
+fn footer() -> Footer {
+    let totals = Totals::default();
+    let (stopped_ns, ended_ns) = (1, 1);
+    Footer {
+        ending: Ending::Planned,
+        error: None,
+        zero_ns: None,
+        stopped_ns,
+        ended_ns,
+        totals,
+        records_lost: 0,
+        cpu_ns: 0,
+    }
+}
+
+fn node(
+    nth: usize,
+    mut events: Vec<(u64, &'static str, NodeEvent)>,
+    apart: bool,
+    random: &mut Random,
+) -> Journal<Numbered> {
+    events.sort_by_key(|(at, ..)| *at);
+    let (boot_id, monotonic_ns, realtime_ns) = clock(NODE_START, apart, nth as u64 + 1, random);
+    let header = NodeHeader {
+        tg_version: "0".into(),
+        command: Vec::new(),
+        machine: format!("node-{}", nth + 1),
+        kernel: "6.18".into(),
+        boot_id,
+        monotonic_ns,
+        realtime_ns,
+        vips: Vec::new(),
+        namespaces: Vec::new(),
+    };
+    let status = |(program, times): (&str, TimeSource)| {
+        NodeLine::Program(ProgramStatus {
+            program: program.into(),
+            way: Some("simulated".into()),
+            refused: Vec::new(),
+            cost: None,
+            times,
+        })
+    };
+    let end = events.last().map_or(0, |(at, ..)| *at) + 1_000_000_000;
+    let lines = PROGRAMS.map(status).into_iter();
+    let lines = lines.chain(events.into_iter().map(|(at, program, event)| {
+        NodeLine::Event(Box::new(Observed { at_ns: at - NODE_START, program: program.into(), event }))
+    }));
+    let footer = NodeLine::Footer(NodeFooter { ended_ns: end - NODE_START, programs: Vec::new() });
+    let lines = lines.chain([footer]);
+    let lines = (1..).zip(lines).map(|(seq, line)| (seq + 1, Numbered { seq, line })).collect();
+    Journal { file: format!("node-{}.jsonl", nth + 1), header, lines, notes: Notes::default() }
+}
+
+fn cluster(events: Vec<(u64, ClusterEvent)>, apart: bool, random: &mut Random) -> Journal<ClusterLine> {
+    let (boot_id, monotonic_ns, realtime_ns) = clock(0, apart, 100, random);
+    let header = ClusterHeader {
+        tg_version: "0".into(),
+        command: Vec::new(),
+        source: ClusterSource::Kubernetes,
+        machine: "control-plane".into(),
+        boot_id,
+        monotonic_ns,
+        realtime_ns,
+        services: vec![Service { name: "mserver".into(), vips: vec![super::VIP] }],
+    };
+    let end = events.last().map_or(0, |(at, _)| *at) + 20_000_000_000;
+    let lines = events
+        .into_iter()
+        .map(|(at_ns, event)| ClusterLine::Event(Box::new(ClusterSeen { at_ns, snapshot: false, event })));
+    let lines = lines.chain([ClusterLine::Footer(ClusterFooter { ended_ns: end })]);
+    let lines = (2..).zip(lines).collect();
+    Journal { file: "cluster.jsonl".into(), header, lines, notes: Notes::default() }
+}

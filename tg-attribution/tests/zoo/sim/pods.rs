@@ -1,0 +1,179 @@
+//! Pods of the simulation, and what the cluster's watch tells of them.
+
+use super::{MS, Sim, VIP};
+use std::net::{Ipv4Addr, SocketAddr};
+use tg_model::cluster_event::{
+    ClusterEvent, Endpoint, EndpointsChange, NodeChange, Pod as Told, PodChange, PodPhase, ProxyChange, ProxyPhase,
+    Rollout, RolloutPhase,
+};
+use tg_model::node_event::{IpvsDest, IpvsDestChange, IpvsService, Netns, NodeEvent};
+
+pub const OLD: &str = "mserver-8d75c6567";
+pub const NEW: &str = "mserver-5d54db6df5";
+
+#[derive(Clone, Debug)]
+pub struct Pod {
+    pub told: Told,
+    /// Which node it is on.
+    pub node: usize,
+    pub address: SocketAddr,
+    pub new: bool,
+    pub ready: bool,
+    pub terminating: bool,
+    pub stopped: bool,
+    pub gone: bool,
+}
+
+impl Sim {
+    fn tell(&mut self, event: ClusterEvent) {
+        self.told.cluster.push((self.now, event));
+    }
+
+    /// A pod of the old or the new ReplicaSet.
+    pub fn create(&mut self, new: bool) -> usize {
+        let nth = self.pods.len();
+        let node = nth % self.setup.nodes as usize;
+        let ip = Ipv4Addr::new(10, 0, (nth / 250) as u8, (nth % 250) as u8 + 2);
+        let set = if new { NEW } else { OLD };
+        let told = Told {
+            name: format!("{set}-{nth:05}"),
+            uid: format!("uid-{nth}"),
+            node: format!("node-{}", node + 1),
+            addresses: vec![ip.into()],
+            replica_set: set.into(),
+        };
+        let address = SocketAddr::new(ip.into(), 5003);
+        let (ready, terminating, stopped, gone) = (false, false, false, false);
+        self.pods.push(Pod { told, node, address, new, ready, terminating, stopped, gone });
+        self.phase(nth, PodPhase::Created);
+        nth
+    }
+
+    pub fn phase(&mut self, pod: usize, phase: PodPhase) {
+        let told = self.pods[pod].told.clone();
+        self.tell(ClusterEvent::Pod(PodChange { phase, pod: told, grace_ns: None }));
+    }
+
+    pub fn ready(&mut self, pod: usize) {
+        self.pods[pod].ready = true;
+        self.phase(pod, PodPhase::Ready);
+        self.endpoints();
+    }
+
+    pub fn terminate(&mut self, pod: usize) {
+        self.pods[pod].ready = false;
+        self.pods[pod].terminating = true;
+        self.phase(pod, PodPhase::Terminating);
+        self.endpoints();
+    }
+
+    pub fn gone(&mut self, pod: usize) {
+        self.pods[pod].gone = true;
+        self.phase(pod, PodPhase::Gone);
+        self.endpoints();
+    }
+
+    /// The list is told; balancers hear of it, now or later.
+    pub fn endpoints(&mut self) {
+        let there: Vec<&Pod> =
+            self.pods.iter().filter(|p| !p.gone && (p.ready || p.terminating || p.stopped)).collect();
+        let endpoints = there.iter().map(|p| Endpoint {
+            address: p.address,
+            pod_uid: p.told.uid.clone(),
+            ready: p.ready,
+            serving: !p.stopped,
+            terminating: p.terminating,
+        });
+        let change = EndpointsChange { service: "mserver".into(), endpoints: endpoints.collect() };
+        let heard = there.iter().map(|p| (p.address, p.ready)).collect();
+        self.tell(ClusterEvent::Endpoints(change));
+        self.late.push((self.now + self.lag, heard));
+        self.catch_up();
+    }
+
+    /// Balancers hear of what is due.
+    pub fn catch_up(&mut self) {
+        let now = self.now;
+        let (due, late) = self.late.drain(..).partition(|(at, _)| *at <= now);
+        self.late = late;
+        let due: Vec<(u64, Vec<(SocketAddr, bool)>)> = due;
+        for (_, endpoints) in due {
+            for node in 0..self.balancers.len() {
+                self.program(node, &endpoints);
+            }
+        }
+    }
+
+    fn program(&mut self, node: usize, endpoints: &[(SocketAddr, bool)]) {
+        for (address, ready) in endpoints {
+            let known = self.balancers[node].at(*address).map(|c| c.weight);
+            match (known, ready) {
+                (None, true) => {
+                    self.balancers[node].add(*address);
+                    self.tell_dest(node, *address, IpvsDestChange::Added);
+                }
+                (Some(1), false) => {
+                    if let Some(c) = self.balancers[node].at(*address) {
+                        c.weight = 0;
+                    }
+                    self.tell_dest(node, *address, IpvsDestChange::Edited);
+                }
+                _ => {}
+            }
+        }
+        let there = |a: SocketAddr| endpoints.iter().any(|(e, _)| *e == a);
+        let left: Vec<SocketAddr> =
+            self.balancers[node].list.iter().map(|c| c.address).filter(|a| !there(*a)).collect();
+        for address in left {
+            self.delete_dest(node, address);
+        }
+    }
+
+    pub fn tell_dest(&mut self, node: usize, address: SocketAddr, change: IpvsDestChange) {
+        let Some(destination) = self.balancers[node].at(address).cloned() else { return };
+        self.dest(node, change, destination);
+    }
+
+    pub fn delete_dest(&mut self, node: usize, address: SocketAddr) {
+        if let Some(destination) = self.balancers[node].delete(address) {
+            self.dest(node, IpvsDestChange::Deleted, destination);
+        }
+    }
+
+    fn dest(&mut self, node: usize, change: IpvsDestChange, destination: tg_model::node_event::Candidate) {
+        if self.setup.director == super::Director::Ipvs {
+            let (netns, service) = (Netns::default(), self.service());
+            let event = NodeEvent::IpvsDest(IpvsDest { change, netns, service, destination });
+            self.told.nodes[node].push((self.now, "ipvs-dest", event));
+        }
+    }
+
+    pub fn service(&self) -> IpvsService {
+        IpvsService { protocol: 6, address: Some(VIP), fwmark: 0, scheduler: self.setup.scheduler.name().into() }
+    }
+
+    pub fn tell_node_ready(&mut self, nth: u32, ready: bool) {
+        self.tell(ClusterEvent::Node(NodeChange { node: format!("node-{}", nth + 1), ready }));
+    }
+
+    pub fn tell_proxy(&mut self, nth: u32, phase: ProxyPhase) {
+        self.tell(ClusterEvent::Proxy(ProxyChange { node: format!("node-{}", nth + 1), phase }));
+    }
+
+    pub fn rollout(&mut self, phase: RolloutPhase) {
+        self.upgrading = phase == RolloutPhase::Started;
+        self.tell(ClusterEvent::Rollout(Rollout {
+            phase,
+            deployment: "mserver".into(),
+            replica_set: NEW.into(),
+            replicas: self.setup.replicas,
+            max_surge: 1,
+            max_unavailable: 0,
+        }));
+        self.now += MS;
+    }
+
+    pub fn pod_at(&self, address: SocketAddr) -> usize {
+        self.pods.iter().position(|p| p.address == address).unwrap()
+    }
+}
