@@ -1,15 +1,20 @@
 //! The director *nft*: nftables and conntrack on each node, as kube-proxy's nftables mode has them.
 
 mod rules;
+mod table;
 
 pub use rules::{Service, Spread, flows_gone, set_up, spread_over};
+pub use table::connections;
 
 use super::balancer::Balancer;
 use super::usable;
-use crate::network::{Input, Netns, Network, Result, run_in};
+use crate::network::{Input, Netns, Network, Result, run_in, within};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use tg_model::cluster_event::Endpoint;
+
+/// The calling thread's namespace's.
+const TABLE: &str = "/proc/thread-self/net/nf_conntrack";
 
 /// The same rules on each node.
 #[derive(Debug)]
@@ -53,8 +58,16 @@ impl Balancer for Nft {
         Ok(())
     }
 
-    fn loads(&self, _network: &Network) -> BTreeMap<SocketAddr, u64> {
-        BTreeMap::new()
+    /// Without anything where this kernel does not show conntrack as a file.
+    fn loads(&self, network: &Network) -> BTreeMap<SocketAddr, u64> {
+        let mut loads = BTreeMap::new();
+        for node in network.nodes() {
+            let Ok(Ok(table)) = within(node, || std::fs::read_to_string(TABLE)) else { continue };
+            for (pod, count) in self.services.iter().flat_map(|(service, _)| connections(&table, service.vip)) {
+                *loads.entry(pod).or_default() += count;
+            }
+        }
+        loads
     }
 }
 
