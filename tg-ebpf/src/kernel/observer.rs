@@ -49,6 +49,8 @@ pub struct Settings {
     pub namespaces: Vec<String>,
     /// Interfaces to count segments on.
     pub interfaces: Vec<Interface>,
+    /// Before 6.6: count what leaves an interface by a filter that outlives an observer that is killed.
+    pub legacy_tc: bool,
     /// CLOCK_MONOTONIC at the journal's start.
     pub origin_ns: u64,
 }
@@ -86,7 +88,7 @@ impl Observer {
         let types = kernel_types()?;
         let fields = Fields::of(&types);
         let btf = programs::kernel_btf()?;
-        let mut programs = Programs::attach(&fields, &btf, &settings.interfaces)?;
+        let mut programs = Programs::attach(&fields, &btf, &settings.interfaces, settings.legacy_tc)?;
         let modules = Modules::load(&mut programs.bpf, &btf)?;
         let poll = Poll::new().map_err(ObserveError::Wait)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(ObserveError::Wait)?);
