@@ -256,7 +256,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..160), kind in 0u16..8) {
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..240), kind in 0u16..16) {
             let mut bytes = bytes;
             if bytes.len() >= 22 {
                 bytes[20..22].copy_from_slice(&kind.to_ne_bytes());

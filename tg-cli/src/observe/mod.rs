@@ -51,6 +51,10 @@ pub struct ObserveArgs {
     /// Count SYN, FIN and RST on an interface, [NETNS/]IF; =xdp: by XDP
     #[arg(long, value_name = "IF")]
     interface: Vec<Interface>,
+    /// Before Linux 6.6: count what leaves an interface, too, by a filter that
+    /// stays where this is killed; the next start removes it
+    #[arg(long)]
+    legacy_tc: bool,
     /// Tell only of sockets and packets in these namespaces of /run/netns
     #[arg(long, value_name = "NAME")]
     netns: Vec<String>,
@@ -97,6 +101,7 @@ pub fn observe(args: &ObserveArgs) -> Result<(), Problem> {
         namespaces: args.netns.clone(),
         interfaces: args.interface.clone(),
         run_time: args.run_time,
+        legacy_tc: args.legacy_tc,
         origin_ns: monotonic.0,
     };
     let (observer, lines) = Observer::start(settings).map_err(|e| check::explain(&e))?;

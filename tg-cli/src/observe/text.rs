@@ -154,6 +154,36 @@ mod tests {
     }
 
     #[test]
+    fn a_decision_with_what_there_was_to_choose_from() {
+        let candidate = |n: u8, active| Candidate {
+            address: format!("10.0.0.{n}:8080").parse().unwrap(),
+            weight: 1,
+            active,
+            inactive: 4,
+        };
+        let address = Some("192.0.2.1:80".parse().unwrap());
+        let service = IpvsService { protocol: 6, address, fwmark: 0, scheduler: "lc".into() };
+        let netns = Netns { inode: 1, cookie: 2, name: Some("node-1".into()) };
+        let event = NodeEvent::IpvsDecision(IpvsDecision {
+            netns: netns.clone(),
+            service: service.clone(),
+            client: Some("198.51.100.1:4711".parse().unwrap()),
+            chosen: Some("10.0.0.3:8080".parse().unwrap()),
+            candidates: vec![candidate(2, 1), candidate(3, 0)],
+            candidates_total: 3,
+        });
+        let of =
+            |event| line(&NodeLine::Event(Box::new(Observed { at_ns: 1, program: "ipvs-decision".into(), event })));
+        let want = "decided in node-1: 198.51.100.1:4711 > 192.0.2.1:80 to 10.0.0.3:8080 by lc, of 10.0.0.2:8080 \
+                    (weight 1, active 1, inactive 4), 10.0.0.3:8080 (weight 1, active 0, inactive 4) and 1 more";
+        assert_eq!(of(event).as_deref(), Some(want));
+        let (change, destination) = (tg_model::node_event::IpvsDestChange::Edited, candidate(2, 1));
+        let event = NodeEvent::IpvsDest(IpvsDest { change, netns, service, destination });
+        let want = "destination edited in node-1: 10.0.0.2:8080 (weight 1, active 1, inactive 4) of 192.0.2.1:80";
+        assert_eq!(of(event).as_deref(), Some(want));
+    }
+
+    #[test]
     fn a_program_that_is_off_says_why_and_what_that_costs() {
         let mut program = ProgramStatus {
             program: "drop".into(),

@@ -36,7 +36,7 @@ pub fn in_a_guest(suite: &mut Suite) {
     let [v4, _, _, v6] = KINDS;
     // Before 6.10 there is no event of a reset that no socket sends.
     let mut tests: Vec<(&str, Kind, fn(Kind))> =
-        vec![("unread_data", v4, unread_data), ("linger_0", v6, linger_0), ("user_timeout", v4, user_timeout)];
+        vec![("unread_data", v6, unread_data), ("user_timeout", v4, user_timeout)];
     if gives_reasons() {
         tests.push(("closed_port", v6, closed_port));
     }

@@ -66,7 +66,8 @@ impl Bed {
 
 /// An observer of both services, once it is observing.
 pub fn observe(directory: &std::path::Path) -> Observer {
-    let [v4, v6] = vips();
+    // Every port.
+    let [v4, v6] = vips().map(|vip| vip.ip());
     let journal = directory.join("node.jsonl");
     let running = start(&mut tg(&format!("observe --vip {v4} --vip {v6} --output {}", journal.display())));
     running.says("observing");

@@ -7,6 +7,7 @@
 mod bed;
 mod changes;
 mod decisions;
+mod filters;
 mod host;
 
 #[path = "../observe/endings.rs"]
@@ -36,6 +37,8 @@ fn main() -> ExitCode {
     let mut suite = Suite::waiting(1);
     changes::before(&mut suite);
     decisions::add(&mut suite);
+    changes::of_before(&mut suite);
+    filters::add(&mut suite);
     changes::add(&mut suite);
     endings::in_a_guest(&mut suite);
     suite.run()

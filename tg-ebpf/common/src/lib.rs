@@ -317,6 +317,8 @@ shared! {
         pub ring_full: u64,
         /// Events for which a table had no room.
         pub table_full: u64,
+        /// Calls whose return the kernel did not tell of.
+        pub missed: u64,
     }
 }
 
@@ -331,5 +333,5 @@ const _: () = {
     assert!(size_of::<Endpoint>() == 20 && offset_of!(Endpoint, port) == 16);
     assert!(size_of::<Flow>() == 48 && offset_of!(Flow, ifindex) == 40 && offset_of!(Flow, direction) == 44);
     assert!(size_of::<Counts>() == 40 && offset_of!(Counts, ttl) == 32);
-    assert!(size_of::<Stats>() == 24);
+    assert!(size_of::<Stats>() == 32);
 };

@@ -1,7 +1,7 @@
 //! Conntrack's entries: reading them, and their confirmation and end, by fentry and fexit or by kprobes. Changes
 //! when what is recorded of them does.
 
-use crate::call::{at_entry, at_return};
+use crate::call::{self, at_return};
 use crate::{filter, read, record};
 use aya_ebpf::macros::{fentry, fexit, kprobe, kretprobe, map};
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
@@ -70,10 +70,8 @@ pub fn rest(f: &ConntrackFields, kind: u16, ct: read::Kernel, entry: &mut Entry)
 /// `int __nf_conntrack_confirm(skb)` (`net/netfilter/nf_conntrack_core.c`).
 #[kprobe]
 pub fn ct_confirming(ctx: ProbeContext) -> u32 {
-    if let Some(skb) = ctx.arg::<u64>(0)
-        && CONFIRMING.insert(&at_entry(ctx.regs), &skb, 0).is_err()
-    {
-        record::count(program::CONNTRACK, |s| s.table_full += 1);
+    if let Some(skb) = ctx.arg::<u64>(0) {
+        call::begin(&CONFIRMING, ctx.regs, &skb, program::CONNTRACK);
     }
     0
 }

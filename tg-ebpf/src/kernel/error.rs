@@ -33,6 +33,9 @@ pub enum ObserveError {
         /// Why.
         error: String,
     },
+    /// Filters of another start could not be looked for, or those of this one not noted.
+    #[error("--legacy-tc, which notes its filters in /run/tg-observe: {0}")]
+    LegacyTc(std::io::Error),
     /// A namespace could not be entered.
     #[error("entering the network namespace {name}: {error}")]
     Namespace {

@@ -1,6 +1,7 @@
 //! What this host gives an observer, found without attaching anything. Changes when something else is wanted.
 
 use super::fields::{VMLINUX, kernel_types};
+use super::probes::has_kprobes;
 use super::rights;
 use aya::util::KernelVersion;
 use std::fs;
@@ -85,8 +86,12 @@ fn lockdown() -> Finding {
 }
 
 fn kprobes() -> Finding {
-    match Path::new("/sys/bus/event_source/devices/kprobe/type").exists() {
-        true => well("kprobes", "the kernel has them"),
+    let ipvs = match Path::new("/sys/module/ip_vs").exists() {
+        true => "ip_vs is there",
+        false => "ip_vs is not loaded: it is attached to when it is",
+    };
+    match has_kprobes() {
+        true => well("kprobes", format!("the kernel has them; {ipvs}")),
         false => well("kprobes", "the kernel has none: no decisions of IPVS, conntrack by netlink"),
     }
 }

@@ -35,7 +35,7 @@ pub struct Losses {
     pub figures: BTreeMap<&'static str, Figures>,
 }
 
-const NONE: Stats = Stats { events: 0, ring_full: 0, table_full: 0 };
+const NONE: Stats = Stats { events: 0, ring_full: 0, table_full: 0, missed: 0 };
 
 impl Losses {
     pub fn new(bpf: &mut Ebpf, at_ns: u64) -> Result<Losses, ObserveError> {
@@ -65,13 +65,14 @@ impl Losses {
                 let lost = [
                     (now.ring_full.saturating_sub(last.ring_full), LossCause::RingFull),
                     (now.table_full.saturating_sub(last.table_full), LossCause::TableFull),
+                    (now.missed.saturating_sub(last.missed), LossCause::Missed),
                 ];
                 let lost = lost.into_iter().filter(|(lost, _)| *lost > 0);
                 gaps.extend(lost.map(|(lost, cause)| gap(program, u32::try_from(cpu).ok(), lost, cause)));
             }
             let figures = self.figures.entry(program).or_default();
             figures.events = now.iter().map(|s| s.events).sum();
-            figures.lost = now.iter().map(|s| s.ring_full + s.table_full).sum();
+            figures.lost = now.iter().map(|s| s.ring_full + s.table_full + s.missed).sum();
         }
         for (program, kernel) in kernel_figures(bpf) {
             let last = self.missed.insert(program, kernel.missed).unwrap_or(0);

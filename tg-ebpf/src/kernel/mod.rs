@@ -11,6 +11,7 @@ mod fields;
 mod filter;
 mod flows;
 mod host;
+mod legacy_tc;
 mod losses;
 mod maps;
 mod module_fields;

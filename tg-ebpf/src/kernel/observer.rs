@@ -51,6 +51,8 @@ pub struct Settings {
     pub interfaces: Vec<Interface>,
     /// Let the kernel measure the programs' run time, which costs some more of it.
     pub run_time: bool,
+    /// Before 6.6: count what leaves an interface by a filter that outlives an observer that is killed.
+    pub legacy_tc: bool,
     /// CLOCK_MONOTONIC at the journal's start.
     pub origin_ns: u64,
 }
@@ -92,7 +94,7 @@ impl Observer {
         let run_time = settings.run_time.then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime)).transpose();
         let run_time = run_time.map_err(|e| ObserveError::RunTime(chain(&e)))?;
         let btf = programs::kernel_btf()?;
-        let mut programs = Programs::attach(&fields, &btf, &settings.interfaces)?;
+        let mut programs = Programs::attach(&fields, &btf, &settings.interfaces, settings.legacy_tc)?;
         let modules = Modules::load(&mut programs.bpf, &btf)?;
         let poll = Poll::new().map_err(ObserveError::Wait)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(ObserveError::Wait)?);

@@ -3,10 +3,12 @@
 use super::enter;
 use super::error::ObserveError;
 use super::fields::{Fields, Group};
+use super::legacy_tc::LegacyTc;
 use crate::name;
 use crate::place::Interface;
 use aya::programs::tc::TcAttachOptions;
 use aya::programs::{BtfTracePoint, LinkOrder, ProgramError, SchedClassifier, TcAttachType, Xdp, XdpMode};
+use aya::util::KernelVersion;
 use aya::{Btf, Ebpf, EbpfLoader};
 use std::collections::HashMap;
 use std::os::linux::fs::MetadataExt;
@@ -79,11 +81,18 @@ pub struct Programs {
     pub status: Vec<ProgramStatus>,
     /// By index: name and namespace.
     pub interfaces: HashMap<u32, (String, Netns)>,
+    legacy: Option<LegacyTc>,
 }
 
 impl Programs {
-    /// Loads the object and attaches what this kernel lets.
-    pub fn attach(fields: &Fields, btf: &Btf, interfaces: &[Interface]) -> Result<Programs, ObserveError> {
+    /// Loads the object and attaches what this kernel lets. `legacy_tc`: also by filters that outlive a process that
+    /// is killed.
+    pub fn attach(
+        fields: &Fields,
+        btf: &Btf,
+        interfaces: &[Interface],
+        legacy_tc: bool,
+    ) -> Result<Programs, ObserveError> {
         if OBJECT.is_empty() {
             return Err(ObserveError::Architecture(std::env::consts::ARCH));
         }
@@ -93,7 +102,10 @@ impl Programs {
             loader.override_global(constant, value, true);
         }
         let bpf = loader.load(OBJECT).map_err(|e| ObserveError::Load(chain(&e)))?;
-        let mut programs = Programs { bpf, status: Vec::new(), interfaces: HashMap::new() };
+        let mut programs = Programs { bpf, status: Vec::new(), interfaces: HashMap::new(), legacy: None };
+        if legacy_tc {
+            programs.legacy = Some(LegacyTc::start().map_err(ObserveError::LegacyTc)?);
+        }
         for tracepoint in &TRACEPOINTS {
             let attached = match fields.missing(tracepoint.reads) {
                 Some(why) => Err(why),
@@ -128,30 +140,33 @@ impl Programs {
                  by index: watch the other end of one of them"
             )));
         }
-        let mut refused = Vec::new();
+        let tcx = has_tcx();
+        let mut refused = if tcx { Vec::new() } else { vec!["tcx: it came with 6.6".to_owned()] };
         let mut ways = Vec::new();
-        let mut egress_only = false;
-        if interface.xdp {
+        // Without tcx and without leave to do otherwise, XDP is what ends with the process.
+        if interface.xdp || !tcx && self.legacy.is_none() {
             match self.attach_xdp(interface) {
-                Ok(()) => {
-                    ways.push("XDP (generic) in");
-                    egress_only = true;
-                }
+                Ok(()) => ways.push("XDP (generic) in"),
                 Err(why) => refused.push(format!("XDP on {interface}: {why}")),
             }
         }
-        if !egress_only {
-            self.attach_tcx(interface, "tcx_in", TcAttachType::Ingress).map_err(wrong)?;
-            ways.push("tcx in");
+        let in_already = !ways.is_empty();
+        if tcx || self.legacy.is_some() {
+            if !in_already {
+                self.attach_tc(interface, "tcx_in", TcAttachType::Ingress).map_err(wrong)?;
+                ways.push(if tcx { "tcx in" } else { "clsact in" });
+            }
+            self.attach_tc(interface, "tcx_out", TcAttachType::Egress).map_err(wrong)?;
+            ways.push(if tcx { "tcx out" } else { "clsact out" });
+        } else if !in_already {
+            return Err(wrong(refused.join(", ")));
         }
-        self.attach_tcx(interface, "tcx_out", TcAttachType::Egress).map_err(wrong)?;
-        ways.push("tcx out");
         self.interfaces.insert(index, (interface.name.clone(), netns));
         self.status.push(ProgramStatus {
             program: name::SEGMENTS.into(),
             way: Some(format!("{} on {interface}", ways.join(", "))),
             refused,
-            cost: None,
+            cost: (!tcx && self.legacy.is_none()).then(|| "what leaves is not counted: --legacy-tc does".into()),
             times: TimeSource::Kernel,
         });
         Ok(())
@@ -164,10 +179,13 @@ impl Programs {
         at(interface, || program.attach(&interface.name, XdpMode::Skb))
     }
 
-    fn attach_tcx(&mut self, interface: &Interface, function: &str, way: TcAttachType) -> Result<(), String> {
+    fn attach_tc(&mut self, interface: &Interface, function: &str, way: TcAttachType) -> Result<(), String> {
         let program = self.bpf.program_mut(function).ok_or("it is not in the object")?;
         let program: &mut SchedClassifier = program.try_into().map_err(|e| reason(&e))?;
         load_once(program.load())?;
+        if let Some(legacy) = self.legacy.as_mut().filter(|_| !has_tcx()) {
+            return legacy.attach(program, interface, way == TcAttachType::Egress);
+        }
         // By a link, which ends with the process; what aya takes by itself before 6.6 would stay.
         at(interface, || {
             program.attach_with_options(&interface.name, way, TcAttachOptions::TcxOrder(LinkOrder::default()))
@@ -194,6 +212,11 @@ pub fn load_once(loaded: Result<(), ProgramError>) -> Result<(), String> {
         Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(()),
         Err(e) => Err(reason(&e)),
     }
+}
+
+/// It came with 6.6.
+fn has_tcx() -> bool {
+    KernelVersion::current().is_ok_and(|v| v >= KernelVersion::new(6, 6, 0))
 }
 
 /// An interface's index, and its namespace.

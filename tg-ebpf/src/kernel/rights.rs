@@ -9,7 +9,7 @@ const WANTED: [(Capability, &str); 5] = [
     (Capability::CAP_BPF, "loading programs"),
     (Capability::CAP_PERFMON, "programs that read the kernel's memory"),
     (Capability::CAP_NET_ADMIN, "conntrack, and programs on interfaces"),
-    (Capability::CAP_SYS_ADMIN, "entering other network namespaces"),
+    (Capability::CAP_SYS_ADMIN, "entering other network namespaces, attaching to modules that come"),
     (Capability::CAP_SYS_PTRACE, "finding the pod of a namespace by its processes"),
 ];
 

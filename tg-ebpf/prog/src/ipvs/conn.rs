@@ -1,7 +1,7 @@
 //! Connections of IPVS, made and expired. Changes when what is recorded of them does.
 
 use super::{address, fields, namespace, port};
-use crate::call::{at_entry, at_return};
+use crate::call::{self, at_return};
 use crate::{filter, read, record};
 use aya_ebpf::macros::{kprobe, kretprobe, map};
 use aya_ebpf::maps::HashMap;
@@ -37,10 +37,8 @@ pub fn conn_expiring(ctx: ProbeContext) -> u32 {
 #[inline(always)]
 fn begin(ctx: &ProbeContext) -> Option<()> {
     let cp = ctx.arg::<read::Kernel>(0)?.wrapping_sub(fields()?.conn_timer as usize);
-    if read::at::<u32>(cp, fields()?.conn_flags)? & ONE_PACKET == 0
-        && EXPIRING.insert(&at_entry(ctx.regs), &(cp as u64), 0).is_err()
-    {
-        record::count(program::IPVS_CONN, |s| s.table_full += 1);
+    if read::at::<u32>(cp, fields()?.conn_flags)? & ONE_PACKET == 0 {
+        call::begin(&EXPIRING, ctx.regs, &(cp as u64), program::IPVS_CONN);
     }
     Some(())
 }

@@ -1,8 +1,9 @@
 //! What a scheduler of IPVS chose, and from what. Changes when what is recorded of that does.
 
 use super::{address, destination, fields, namespace, port, scheduler, service};
-use crate::call::{at_entry, at_return};
+use crate::call::{self, at_return};
 use crate::{filter, read, record};
+use aya_ebpf::bindings::pt_regs;
 use aya_ebpf::macros::{kprobe, kretprobe, map};
 use aya_ebpf::maps::{HashMap, PerCpuArray};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
@@ -27,7 +28,7 @@ static CHOOSING: HashMap<u64, Choice> = HashMap::with_max_entries(512, 0);
 #[kprobe]
 pub fn choosing(ctx: ProbeContext) -> u32 {
     if let (Some(svc), Some(skb)) = (ctx.arg::<read::Kernel>(0), ctx.arg::<read::Kernel>(1)) {
-        let _ = look(at_entry(ctx.regs), svc, skb);
+        let _ = look(ctx.regs, svc, skb);
     }
     0
 }
@@ -39,7 +40,7 @@ pub fn chosen(ctx: RetProbeContext) -> u32 {
 }
 
 #[inline(always)]
-fn look(call: u64, svc: read::Kernel, skb: read::Kernel) -> Option<()> {
+fn look(regs: *const pt_regs, svc: read::Kernel, skb: read::Kernel) -> Option<()> {
     let f = fields()?;
     let choice = CHOICE.get_ptr_mut(0)?;
     // SAFETY: one for each processor, and nobody else has it (above).
@@ -65,9 +66,7 @@ fn look(call: u64, svc: read::Kernel, skb: read::Kernel) -> Option<()> {
     decision.total = read::at(svc, f.svc_num_dests)?;
     decision.count = list(f, svc, candidates);
     // SAFETY: as above; the map copies it.
-    if CHOOSING.insert(&call, unsafe { &*choice }, 0).is_err() {
-        record::count(program::IPVS_DECISION, |s| s.table_full += 1);
-    }
+    call::begin(&CHOOSING, regs, unsafe { &*choice }, program::IPVS_DECISION);
     Some(())
 }
 

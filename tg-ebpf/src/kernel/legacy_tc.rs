@@ -1,0 +1,151 @@
+//! Filters on interfaces before 6.6, where they have no link that ends with the process: each is noted in a file
+//! before it is attached, so that the next start removes what one that was killed has left. Changes when how that is
+//! kept does.
+
+use super::enter;
+use crate::place::Interface;
+use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle};
+use aya::programs::{ProgramError, SchedClassifier, TcAttachType, TcError, tc};
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Where notes are, one file a process, which has it locked while it lives.
+const NOTES: &str = "/run/tg-observe";
+/// The filters' priority, and half of what tells them from others'; their handle is the process's number.
+const PRIORITY: u16 = 0x7467;
+
+/// One filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Note {
+    egress: bool,
+    handle: u32,
+    /// The namespace's name in /run/netns; `None`: the observer's own.
+    netns: Option<String>,
+    interface: String,
+}
+
+/// The filters of this process; detached when dropped.
+pub struct LegacyTc {
+    notes: Flock<File>,
+    path: PathBuf,
+    attached: Vec<Note>,
+}
+
+impl LegacyTc {
+    /// Removes what others left, and begins a file of its own.
+    pub fn start() -> io::Result<LegacyTc> {
+        fs::create_dir_all(NOTES)?;
+        for entry in fs::read_dir(NOTES)?.flatten() {
+            clear(&entry.path());
+        }
+        let path = Path::new(NOTES).join(std::process::id().to_string());
+        let file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
+        let notes = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| io::Error::from(e))?;
+        Ok(LegacyTc { notes, path, attached: Vec::new() })
+    }
+
+    /// Attaches a loaded program both ways, or one.
+    pub fn attach(&mut self, program: &mut SchedClassifier, interface: &Interface, egress: bool) -> Result<(), String> {
+        let handle = std::process::id();
+        let note = Note { egress, handle, netns: interface.netns.clone(), interface: interface.name.clone() };
+        // Before: one that is killed in between leaves a note of nothing, not a filter without a note.
+        writeln!(self.notes, "{}", line(&note)).and_then(|()| self.notes.sync_data()).map_err(|e| e.to_string())?;
+        let options = NlOptions { priority: PRIORITY, handle: of_number(handle), classid: None };
+        let attach = || {
+            match tc::qdisc_add_clsact(&interface.name) {
+                Err(TcError::AlreadyAttached) | Ok(()) => {}
+                Err(e) => return Err(ProgramError::from(e)),
+            }
+            let link = program.attach_with_options(&interface.name, way(egress), TcAttachOptions::Netlink(options))?;
+            // It is detached by its note, in its namespace: never by whoever drops it where it is not.
+            std::mem::forget(program.take_link(link)?);
+            Ok(())
+        };
+        within(&note, attach)?.map_err(|e| super::programs::chain(&e))?;
+        self.attached.push(note);
+        Ok(())
+    }
+}
+
+impl Drop for LegacyTc {
+    fn drop(&mut self) {
+        self.attached.iter().for_each(detach);
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn way(egress: bool) -> TcAttachType {
+    if egress { TcAttachType::Egress } else { TcAttachType::Ingress }
+}
+
+fn of_number(handle: u32) -> TcHandle {
+    TcHandle::new((handle >> 16) as u16, (handle & 0xffff) as u16)
+}
+
+fn within<T: Send>(note: &Note, work: impl FnOnce() -> T + Send) -> Result<T, String> {
+    match &note.netns {
+        None => Ok(work()),
+        Some(name) => enter::within(&enter::file_of(name), work).map_err(|e| e.to_string()),
+    }
+}
+
+/// Where the interface or its namespace is gone, so is the filter.
+fn detach(note: &Note) {
+    let _ = within(note, || {
+        let (way, handle) = (way(note.egress), of_number(note.handle));
+        // Detached as it is dropped.
+        drop(SchedClassifierLink::attached(&note.interface, way, PRIORITY, handle, None));
+    });
+}
+
+/// Removes what a file notes, unless who wrote it lives.
+fn clear(path: &Path) {
+    let Ok(file) = File::open(path) else { return };
+    let Ok(mut file) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else { return };
+    let mut text = String::new();
+    if file.read_to_string(&mut text).is_ok() {
+        text.lines().filter_map(note).for_each(|n| detach(&n));
+    }
+    let _ = fs::remove_file(path);
+}
+
+/// `out HANDLE INTERFACE`, and the namespace's name after it: of these only it may have spaces.
+fn line(note: &Note) -> String {
+    let way = if note.egress { "out" } else { "in" };
+    let netns = note.netns.as_ref().map(|n| format!(" {n}")).unwrap_or_default();
+    format!("{way} {} {}{netns}", note.handle, note.interface)
+}
+
+fn note(line: &str) -> Option<Note> {
+    let mut words = line.splitn(4, ' ');
+    let egress = match words.next()? {
+        "in" => false,
+        "out" => true,
+        _ => return None,
+    };
+    let (handle, interface) = (words.next()?.parse().ok()?, words.next()?.to_owned());
+    Some(Note { egress, handle, netns: words.next().map(str::to_owned), interface })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_read_as_it_was_written() {
+        for netns in [None, Some("pod-1"), Some("two words")] {
+            let it = Note {
+                egress: netns.is_some(),
+                handle: 70000,
+                netns: netns.map(str::to_owned),
+                interface: "eth0".into(),
+            };
+            assert_eq!(note(&line(&it)), Some(it));
+        }
+        for text in ["", "in", "in x eth0", "up 1 eth0", "in 1"] {
+            assert_eq!(note(text), None, "{text}");
+        }
+    }
+}
