@@ -35,6 +35,8 @@ pub enum Capability {
     Nft,
     /// tcpdump.
     Capture,
+    /// To make a cgroup of version 2.
+    Cgroup,
 }
 
 impl Capability {
@@ -52,6 +54,7 @@ impl Capability {
             Capability::Bpf => "bpf",
             Capability::Nft => "nft",
             Capability::Capture => "capture",
+            Capability::Cgroup => "cgroup",
         }
     }
 
@@ -75,11 +78,22 @@ impl Capability {
                 failure("unshare -n nft add table ip tg; add chain ip tg c { type nat hook prerouting priority 0; }")
             }
             Capability::Capture => failure("tcpdump --version"),
+            Capability::Cgroup => match cgroups() {
+                Some(at) => tempfile::tempdir_in(at).err().map(|e| e.to_string()),
+                None => Some("no cgroup2 is mounted".into()),
+            },
             Capability::Devfull => {
                 std::fs::OpenOptions::new().write(true).open("/dev/full").err().map(|e| e.to_string())
             }
         }
     }
+}
+
+/// Where cgroups of version 2 are.
+pub fn cgroups() -> Option<std::path::PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
+    let of = |line: &str| Some(line.split(' ').nth(1)?.into());
+    mounts.lines().find(|l| l.split(' ').nth(2) == Some("cgroup2")).and_then(of)
 }
 
 /// Why programs cannot be loaded into the kernel.
