@@ -1,11 +1,12 @@
 //! The daemon itself: what it needs, what it serves, how it ends.
 
 use crate::faults_support::{eventually, lines_of, run, shell, start, tg, through};
-use crate::network::{KINDS, Network, Observer, within};
-use crate::support::{Capability, Suite};
+use crate::network::{KINDS, Network, Observer, within, within_file};
+use crate::support::{Capability, Suite, cgroups};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::Command;
 
 const BPF: &[Capability] = &[Capability::Bpf];
@@ -26,6 +27,8 @@ pub fn add(suite: &mut Suite) {
     for (name, signal) in [("sigterm", "TERM"), ("sigkill", "KILL")] {
         suite.test(format!("daemon::nothing_stays_attached::{name}"), &network, || nothing_stays_attached(signal));
     }
+    let pod = [&network[..], &[Capability::Cgroup, Capability::Root]].concat();
+    suite.test("daemon::a_pod_by_its_cgroup".into(), &pod, a_pod_by_its_cgroup);
     suite.test("daemon::run_time".into(), &network, run_time);
 }
 
@@ -134,6 +137,44 @@ fn nothing_stays_attached(signal: &str) {
     let left = || aya::programs::loaded_links().filter_map(Result::ok).map(|l| l.id()).any(|id| links.contains(&id));
     eventually("the links are gone", || (!left()).then_some(()));
     assert!(!on_interface());
+}
+
+/// A cgroup, gone with the test.
+struct Cgroup(PathBuf);
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // The kernel empties it once its process has ended.
+        eventually("the cgroup is empty", || std::fs::remove_dir(&self.0).is_ok().then_some(()));
+        let _ = std::fs::remove_dir(self.0.parent().unwrap());
+    }
+}
+
+/// A namespace without a name has its pod's, by the cgroup of a process in it.
+fn a_pod_by_its_cgroup() {
+    let network = Network::new(KINDS[0]);
+    let number = format!("{:012x}", std::process::id());
+    let (uid, container) = (format!("0b5a3f5e-9f6c-4a55-9a0c-{number}"), format!("{number:0>64}"));
+    let slice = cgroups().unwrap().join(format!("kubepods-besteffort-pod{}.slice", uid.replace('-', "_")));
+    let cgroup = Cgroup(slice.join(format!("cri-containerd-{container}.scope")));
+    std::fs::create_dir_all(&cgroup.0).unwrap();
+    let observer = network.observe("");
+    let vip = network.vip().ip();
+    let script = format!("ip link set lo up && ip addr add {vip}/32 dev lo && echo ready >&2 && exec sleep 1000");
+    let process = start(Command::new("unshare").args(["-n", "sh", "-c", &script]));
+    process.says("ready");
+    std::fs::write(cgroup.0.join("cgroup.procs"), process.id().to_string()).unwrap();
+    let netns = PathBuf::from(format!("/proc/{}/ns/net", process.id()));
+    let refused = || drop(within_file(&netns, || TcpStream::connect(network.vip()).unwrap_err()));
+    // Nobody has looked for it before something happened in it.
+    refused();
+    let known = observer.awaits("the pod is known", |l| l["kind"] == "node-namespace" && l["pod_uid"] == uid);
+    assert_eq!((&known["container"], &known["netns"]["name"]), (&container.into(), &format!("pod {uid}").into()));
+    refused();
+    let name = &known["netns"]["name"];
+    observer.awaits("the pod's reset is told", |l| l["event"] == "reset-sent" && l["netns"]["name"] == *name);
+    observer.end();
+    process.kill().was_killed();
 }
 
 /// The kernel measures only where it was asked for.

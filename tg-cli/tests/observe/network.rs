@@ -8,7 +8,7 @@ use std::fs::File;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -242,7 +242,12 @@ impl Drop for Network {
 
 /// Does it in a named network namespace.
 pub fn within<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> T {
-    let file = File::open(format!("/run/netns/{name}")).unwrap();
+    within_file(&Path::new("/run/netns").join(name), work)
+}
+
+/// As [`within`], in that of this file.
+pub fn within_file<T: Send>(file: &Path, work: impl FnOnce() -> T + Send) -> T {
+    let file = File::open(file).unwrap();
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             setns(file, CloneFlags::CLONE_NEWNET).unwrap();

@@ -11,7 +11,7 @@ const NEEDS: &[Capability] = &[Capability::Bpf, Capability::Nft, Capability::Net
 const CONNECTIONS: usize = 5;
 
 pub fn add(suite: &mut Suite) {
-    for kind in KINDS.into_iter().filter(|k| k.masquerade) {
+    for kind in KINDS {
         let needs = if kind.v6 { [NEEDS, &[Capability::Ipv6]].concat() } else { NEEDS.to_vec() };
         for (name, suffix) in [("tcx", ""), ("xdp", "=xdp")] {
             suite.test(format!("segments::{name}::{kind}"), &needs, move || as_a_capture(kind, suffix));

@@ -41,6 +41,8 @@ pub enum Capability {
     Ipvsadm,
     /// nft, for a guest.
     Nftables,
+    /// To make a cgroup of version 2.
+    Cgroup,
 }
 
 impl Capability {
@@ -61,6 +63,7 @@ impl Capability {
             Capability::Ipvs => "ipvs",
             Capability::Ipvsadm => "ipvsadm",
             Capability::Nftables => "nftables",
+            Capability::Cgroup => "cgroup",
         }
     }
 
@@ -87,11 +90,22 @@ impl Capability {
             Capability::Ipvs => failure("modprobe ip_vs").filter(|_| !std::path::Path::new("/proc/net/ip_vs").exists()),
             Capability::Ipvsadm => failure("dpkg-query -W ipvsadm conntrack"),
             Capability::Nftables => failure("nft --version"),
+            Capability::Cgroup => match cgroups() {
+                Some(at) => tempfile::tempdir_in(at).err().map(|e| e.to_string()),
+                None => Some("no cgroup2 is mounted".into()),
+            },
             Capability::Devfull => {
                 std::fs::OpenOptions::new().write(true).open("/dev/full").err().map(|e| e.to_string())
             }
         }
     }
+}
+
+/// Where cgroups of version 2 are.
+pub fn cgroups() -> Option<std::path::PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
+    let of = |line: &str| Some(line.split(' ').nth(1)?.into());
+    mounts.lines().find(|l| l.split(' ').nth(2) == Some("cgroup2")).and_then(of)
 }
 
 /// Why programs cannot be loaded into the kernel.

@@ -22,7 +22,13 @@ struct Known {
     gone: bool,
     /// Its file, while it has one.
     file: Option<PathBuf>,
+    /// How often its owner was looked for in vain after something happened in it.
+    looks: u8,
 }
+
+/// A pod's first process is there before it is in the pod's cgroup: who has no owner yet is looked for again, but not
+/// for ever, as each look reads all processes.
+const LOOKS: u8 = 10;
 
 /// What is known of the namespaces. One that is gone keeps its name.
 #[derive(Debug, Default)]
@@ -30,8 +36,7 @@ pub struct Namespaces {
     by_inode: HashMap<u32, Known>,
     /// Inodes are used again, cookies are not.
     by_cookie: HashMap<u64, String>,
-    /// Inodes that no process and no file had when they were looked for: not looked for again until something
-    /// comes.
+    /// Inodes in which something happened and that have no name yet: they are looked for.
     unknown: HashSet<u32>,
 }
 
@@ -47,9 +52,14 @@ impl Namespaces {
         }
         if came || !self.unknown.is_empty() {
             owners(&mut found);
-            self.unknown.clear();
         }
-        self.update(found, at_ns)
+        let lines = self.update(found, at_ns);
+        for inode in self.unknown.drain() {
+            if let Some(known) = self.by_inode.get_mut(&inode) {
+                known.looks = known.looks.saturating_add(1);
+            }
+        }
+        lines
     }
 
     fn update(&mut self, found: HashMap<u32, Known>, at_ns: u64) -> Vec<Namespace> {
@@ -98,6 +108,9 @@ impl Namespaces {
                 netns.name = known.name.clone();
                 if let (Some(name), true) = (&known.name, netns.cookie != 0) {
                     self.by_cookie.insert(netns.cookie, name.clone());
+                }
+                if known.name.is_none() && known.looks < LOOKS {
+                    self.unknown.insert(netns.inode);
                 }
             }
             None if netns.inode != 0 => {
@@ -208,5 +221,23 @@ mod tests {
         assert!(all.unknown.is_empty());
         assert_eq!(name(&mut all, 9, 90), None);
         assert!(all.unknown.contains(&9));
+    }
+
+    #[test]
+    fn one_whose_owner_comes_later_gets_its_name_and_one_that_has_none_is_let_be() {
+        let mut all = Namespaces::default();
+        let owned = |pod_uid: Option<&str>| {
+            let owner = Owner { pod_uid: pod_uid.map(str::to_owned), container: None };
+            HashMap::from([(9, Known { owner, ..Known::default() })])
+        };
+        all.update(owned(None), 1);
+        assert_eq!(name(&mut all, 9, 90), None);
+        assert!(all.unknown.contains(&9), "a look is asked for again");
+        assert_eq!(all.update(owned(Some("u-1")), 2).len(), 1);
+        assert_eq!(name(&mut all, 9, 90), Some("pod u-1".into()));
+        all.unknown.clear();
+        all.update(HashMap::from([(8, Known { looks: LOOKS, ..Known::default() })]), 3);
+        assert_eq!(name(&mut all, 8, 80), None);
+        assert!(all.unknown.is_empty());
     }
 }

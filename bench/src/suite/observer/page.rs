@@ -133,13 +133,28 @@ fn notes(found: &Found) -> Vec<String> {
             short(seed.programs),
             seed.resets
         ),
-        "A connect and close is 10 changes of state, 6 packets and a drop, each of which runs a program: some 40 ns \
-         each time before the program's first instruction, by a kernel with retpolines."
-            .to_owned(),
+        each_run(found),
         "Made: by /proc/net/snmp each attempt failed and was answered by one reset; with these two events come the \
          SYN's drop and two changes of the client's state."
             .to_owned(),
     ]
+}
+
+/// Where the cost of what is not watched comes from.
+fn each_run(found: &Found) -> String {
+    let cpu_us = |client: Client| series::median_of(&found.series, client.name(), &COLUMNS, COLUMNS[1]);
+    let more_ns = cpu_us(Client::Elsewhere).zip(cpu_us(Client::Nobody)).map(|(with, alone)| (with - alone) * 1e3);
+    let elsewhere = found.programs.iter().find(|(client, _)| *client == Client::Elsewhere);
+    let runs = elsewhere.map(|(_, p)| p.programs.values().map(|f| f.runs).sum::<u64>() as f64 / p.connects as f64);
+    match series::ratio(more_ns, runs).zip(runs) {
+        Some((each, runs)) => format!(
+            "A connect and close runs a program {} times, at each change of state, packet and drop. Not watched, each \
+             run costs {} ns more CPU time, the kernel's way to the program included, which the programs cannot lower.",
+            short(runs),
+            short(each)
+        ),
+        None => "The kernel did not count the programs' runs.".to_owned(),
+    }
 }
 
 fn failures(flood: &Flood) -> Vec<String> {
@@ -194,6 +209,7 @@ mod tests {
         assert!(flat.contains("missed by 233 %: not watched, as many as go: of the rate: 10.0 %"), "{text}");
         assert!(flat.contains("missed by 1: events of the flood that are neither recorded nor lost: 1"), "{text}");
         assert!(text.contains("\ntcp-state  10.0    64.0       0     0\n"), "{text}");
+        assert!(flat.contains("runs a program 10.0 times") && flat.contains("each run costs 100 ns more"), "{text}");
         assert_eq!(page.failures, ["drop: 9 made, 5 recorded, 3 lost, 5 in the journal"]);
     }
 }
