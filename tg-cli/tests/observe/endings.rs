@@ -34,14 +34,14 @@ pub fn add(suite: &mut Suite) {
 #[allow(dead_code, reason = "only tests/vm uses it")]
 pub fn in_a_guest(suite: &mut Suite) {
     let [v4, _, _, v6] = KINDS;
-    // Before 6.10 there is no event of a reset that no socket sends.
-    let mut tests: Vec<(&str, Kind, fn(Kind))> =
-        vec![("unread_data", v6, unread_data), ("user_timeout", v4, user_timeout)];
-    if gives_reasons() {
-        tests.push(("closed_port", v6, closed_port));
-    }
-    for (name, kind, body) in tests {
+    let mut test = |name: &str, kind: Kind, body: fn(Kind)| {
         suite.test(format!("endings::{name}::{kind}"), NEEDS, move || body(kind));
+    };
+    test("unread_data", v6, unread_data);
+    test("user_timeout", v4, user_timeout);
+    // Before, there is no event of a reset that no socket sends.
+    if gives_reasons() {
+        test("closed_port", v6, closed_port);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::place::Interface;
 use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle};
 use aya::programs::{ProgramError, SchedClassifier, TcAttachType, TcError, tc};
 use nix::fcntl::{Flock, FlockArg};
+use nix::libc;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -55,7 +56,9 @@ impl LegacyTc {
         let options = NlOptions { priority: PRIORITY, handle: of_number(handle), classid: None };
         let attach = || {
             match tc::qdisc_add_clsact(&interface.name) {
-                Err(TcError::AlreadyAttached) | Ok(()) => {}
+                Ok(()) => {}
+                // It is there already: it may be somebody else's, too, and so it stays.
+                Err(TcError::NetlinkError(e)) if e.raw_os_error() == Some(libc::EEXIST) => {}
                 Err(e) => return Err(ProgramError::from(e)),
             }
             let link = program.attach_with_options(&interface.name, way(egress), TcAttachOptions::Netlink(options))?;
