@@ -29,6 +29,7 @@ fn boot(kernel: &Kernel) {
         memory_mib: 1024,
         processors: 1,
         timeout: Duration::from_secs(600),
+        realtime: tg_core::doctor::realtime().is_ok(),
     };
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let outcome = tg_vm::run(&installed, &job, &mut stdout, &mut stderr).unwrap();

@@ -16,8 +16,6 @@ const CLUSTER: &str = "cluster.jsonl";
 const NODE: &str = "node-";
 const JOURNAL: &str = ".jsonl";
 
-/// What a lab was asked to do.
-
 /// Where the journals are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Journals {
