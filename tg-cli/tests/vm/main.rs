@@ -2,7 +2,7 @@
 //! in it. In the guest: namespaces, `ipvsadm`, traffic; what is told is held against `ipvsadm`, the sockets and
 //! `conntrack`. One boot does all of it.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bed;
 mod changes;
