@@ -65,7 +65,7 @@ pub struct LabArgs {
     pub ready: Duration,
     /// From there to the next deletion: minReadySeconds, or what a cluster
     /// takes for it
-    #[arg(long, value_name = "TIME", default_value = "600ms", value_parser = span::parse, help_heading = "Pods")]
+    #[arg(long, value_name = "TIME", default_value = "750ms", value_parser = span::parse, help_heading = "Pods")]
     pub min_ready: Duration,
     /// From a pod's deletion to SIGTERM: the preStop hook
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = span::parse, help_heading = "Pods")]

@@ -6,73 +6,94 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
+use tg_lab::lab::{CLUSTER, PLAN};
 use tg_lab::predict::{expected, runs_for};
-use tg_model::cluster_event::{ClusterEvent, ClusterLine, ClusterReader, PodPhase};
+use tg_model::cluster_event::{ClusterEvent, ClusterLine, ClusterReader, PodPhase, RolloutPhase};
 use tg_model::lab_plan::{Expectation, LabPlan, Spread};
 use tg_model::plan::Transport;
 use tg_model::summary::Summary;
 
+/// Simulated upgrades: more tell little more.
+const RUNS_MAX: u32 = 200;
 /// Pods of the table at most; the first and the last tell what there is to tell.
 const PODS_MAX: usize = 20;
-/// A host's name longer than this is cut.
+/// A pod's name longer than this is cut.
 const NAME_MAX: usize = 42;
 
-/// Old pods in the order in which the upgrade asked them to end, from a cluster's journal.
-pub fn order_of_end(cluster: &Path) -> anyhow::Result<Vec<String>> {
+/// What a lab was expected to lose.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expected {
+    /// By simulation of its plan.
+    pub expectation: Expectation,
+    /// Old pods in the order in which the upgrade asked them to end.
+    order: Vec<String>,
+}
+
+impl Expected {
+    /// For the folder of a lab. `None`: nothing can be expected of it. It has no plan or no cluster's journal, its upgrade was not carried
+    /// out, it has a scheduler that only a kernel has; or it had UDP flows, which are not lost with their pod.
+    pub fn of_folder(folder: &Path) -> anyhow::Result<Option<Expected>> {
+        let (path, cluster) = (folder.join(PLAN), folder.join(CLUSTER));
+        if !path.is_file() || !cluster.is_file() {
+            return Ok(None);
+        }
+        let what = || format!("reading {}", path.display());
+        let plan: LabPlan = serde_json::from_slice(&std::fs::read(&path).with_context(what)?).with_context(what)?;
+        let (order, complete) = order_of_end(&cluster)?;
+        if !complete || plan.transport == Transport::Udp {
+            return Ok(None);
+        }
+        let expectation = expected(&plan, runs_for(&plan).min(RUNS_MAX)).ok();
+        Ok(expectation.map(|expectation| Expected { expectation, order }))
+    }
+
+    /// Puts the section on a page.
+    pub fn section(&self, page: &mut Page, summary: &Summary) {
+        let Expectation { lost, runs, not_simulated, .. } = &self.expectation;
+        page.line("");
+        page.line(&row("Expected, by simulation", "observed", "expected", "5 % to 95 %"));
+        figure(page, "Lost connections", summary.lost, lost);
+        if self.order.len() <= PODS_MAX {
+            self.by_pod(page, &summary.hosts.lost);
+        }
+        for kind in not_simulated {
+            page.wrapped("  ", &format!("The fault {kind} is not simulated: what it costs comes on top."));
+        }
+        if not_simulated.is_empty() && !lost.holds(summary.lost) {
+            let (runs, observed) = (some(u64::from(*runs), "simulated upgrade"), summary.lost);
+            let Spread { min, max, .. } = lost;
+            page.wrapped("", &format!("{observed} lost is outside of what {runs} gave, {min} to {max}."));
+        }
+    }
+
+    fn by_pod(&self, page: &mut Page, lost: &BTreeMap<String, u64>) {
+        page.line("  of them by pod, in the order in which the upgrade ended them");
+        for (nth, name) in self.order.iter().enumerate() {
+            let observed = lost.get(name).copied().unwrap_or(0);
+            let name = format!("  {}", name.chars().take(NAME_MAX).collect::<String>());
+            match self.expectation.lost_by_old_pod.get(nth) {
+                Some(spread) => figure(page, &name, observed, spread),
+                None => page.line(&row(&name, &observed.to_string(), "", "")),
+            }
+        }
+    }
+}
+
+/// The pods of a cluster's journal in the order in which they were asked to end, and whether an upgrade is complete.
+fn order_of_end(cluster: &Path) -> anyhow::Result<(Vec<String>, bool)> {
     let what = || format!("reading {}", cluster.display());
     let file = File::open(cluster).with_context(what)?;
     let mut reader = ClusterReader::open(BufReader::new(file)).with_context(what)?;
-    let mut order = Vec::new();
+    let (mut order, mut complete) = (Vec::new(), false);
     while let Some(line) = reader.next_line().with_context(what)? {
-        if let ClusterLine::Event(seen) = line
-            && let ClusterEvent::Pod(change) = seen.event
-            && change.phase == PodPhase::Terminating
-        {
-            order.push(change.pod.name);
+        let ClusterLine::Event(seen) = line else { continue };
+        match seen.event {
+            ClusterEvent::Pod(change) if change.phase == PodPhase::Terminating => order.push(change.pod.name),
+            ClusterEvent::Rollout(rollout) => complete |= rollout.phase == RolloutPhase::Complete,
+            _ => {}
         }
     }
-    Ok(order)
-}
-
-/// The section, where a prediction can be made. `order`: see [`order_of_end`].
-pub fn section(page: &mut Page, plan: &LabPlan, summary: &Summary, order: &[String]) {
-    // UDP flows are not lost with their pod: another one answers them.
-    if plan.transport == Transport::Udp {
-        return;
-    }
-    let Ok(expected) = expected(plan, runs_for(plan)) else { return };
-    page.line("");
-    page.line(&row("Expected, by simulation", "observed", "expected", "5 % to 95 %"));
-    figure(page, "Lost connections", summary.lost, &expected.lost);
-    if order.len() <= PODS_MAX {
-        by_pod(page, &summary.hosts.lost, order, &expected);
-    }
-    for kind in &expected.not_simulated {
-        page.wrapped("  ", &format!("The fault {kind} is not simulated: what it costs comes on top."));
-    }
-    if expected.not_simulated.is_empty() && !expected.lost.holds(summary.lost) {
-        let Spread { min, max, .. } = expected.lost;
-        page.wrapped(
-            "",
-            &format!(
-                "{} lost is outside of what {} gave, {min} to {max}: this machine was late, or something else happened.",
-                summary.lost,
-                some(expected.runs.into(), "simulated upgrade")
-            ),
-        );
-    }
-}
-
-fn by_pod(page: &mut Page, lost: &BTreeMap<String, u64>, order: &[String], expected: &Expectation) {
-    page.line("  of them by pod, in the order in which the upgrade ended them");
-    for (nth, name) in order.iter().enumerate() {
-        let observed = lost.get(name).copied().unwrap_or(0);
-        let name = format!("  {}", name.chars().take(NAME_MAX).collect::<String>());
-        match expected.lost_by_old_pod.get(nth) {
-            Some(spread) => figure(page, &name, observed, spread),
-            None => page.line(&row(&name, &observed.to_string(), "", "")),
-        }
-    }
+    Ok((order, complete))
 }
 
 fn figure(page: &mut Page, name: &str, observed: u64, s: &Spread) {
@@ -82,4 +103,39 @@ fn figure(page: &mut Page, name: &str, observed: u64, s: &Spread) {
 
 fn row(name: &str, observed: &str, expected: &str, range: &str) -> String {
     format!("{name:<44} {observed:>9} {expected:>9} {range:>14}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tg_model::lab_plan::LabSpec;
+
+    #[test]
+    fn a_folder_without_a_plan_or_with_half_an_upgrade_gives_nothing_to_expect() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Expected::of_folder(folder.path()).unwrap(), None);
+        let plan = serde_json::to_string(&LabPlan::try_from(LabSpec::default()).unwrap()).unwrap();
+        std::fs::write(folder.path().join(PLAN), plan).unwrap();
+        assert_eq!(Expected::of_folder(folder.path()).unwrap(), None, "there is no cluster's journal");
+        let header = r#"{"v":1,"kind":"cluster-header","tg_version":"0","command":[],"source":"lab","machine":"m","boot_id":"b","monotonic_ns":1,"realtime_ns":2,"services":[]}"#;
+        let rollout = |phase: &str| {
+            format!(
+                r#"{{"v":1,"kind":"cluster-event","at_ns":1,"event":"rollout","phase":"{phase}","deployment":"d","replica_set":"r","replicas":8,"max_surge":1,"max_unavailable":0}}"#
+            )
+        };
+        let write = |lines: &[String]| {
+            std::fs::write(folder.path().join(CLUSTER), format!("{header}\n{}\n", lines.join("\n"))).unwrap();
+        };
+        write(&[rollout("started")]);
+        assert_eq!(Expected::of_folder(folder.path()).unwrap(), None);
+        write(&[rollout("started"), rollout("complete")]);
+        let expected = Expected::of_folder(folder.path()).unwrap().unwrap();
+        assert!(expected.expectation.lost.holds(119), "{:?}", expected.expectation.lost);
+    }
+
+    #[test]
+    fn rows_fit_80_columns() {
+        assert!(row(&format!("  {}", "x".repeat(NAME_MAX)), "1000000", "1000000.0", "999999 to 1000000").len() <= 84);
+        assert_eq!(row(&format!("  {}", "x".repeat(NAME_MAX)), "119", "119.1", "118 to 120").len(), 79);
+    }
 }

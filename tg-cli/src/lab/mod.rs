@@ -8,10 +8,11 @@ mod progress;
 mod report;
 
 pub use args::LabArgs;
-pub use expected::section as expected_section;
+pub use expected::Expected;
 
 use crate::exit::Problem;
 use crate::output;
+use crate::report::some;
 use crate::run::{Expectation, Stop, StopSignals, failures};
 use crate::span;
 use anyhow::Context;
@@ -110,21 +111,16 @@ fn wait_for_signals(mut signals: StopSignals, stop: Arc<AtomicBool>) -> Result<s
     thread.context("starting the thread that waits for signals").map_err(Problem::Failed)
 }
 
-/// What the lab makes, and how long it takes.
+/// What the lab makes and needs, and how long it takes.
 fn needs(plan: &LabPlan) -> String {
     let what = match plan.director {
-        DirectorKind::Userspace => "processes and a proxy on loopback; needs no privileges",
-        DirectorKind::Nft => "network namespaces and nftables; needs root, nft and ip",
-        DirectorKind::Ipvs => "network namespaces and IPVS; needs root, ip, ipvsadm and a kernel with ip_vs",
+        DirectorKind::Userspace => "pods are processes behind a proxy on loopback: no privileges needed",
+        DirectorKind::Nft => "pods are network namespaces behind nftables: needs root",
+        DirectorKind::Ipvs => "pods are network namespaces behind IPVS: needs root, ipvsadm and ip_vs",
     };
-    let protocol = if plan.transport == Transport::Tcp { "connections" } else { "UDP flows" };
-    format!(
-        "lab: {} pods, {} {protocol}, {}, by {what}; takes about {} s",
-        plan.replicas,
-        plan.conns,
-        plan.scheduler,
-        duration_s(plan)
-    )
+    let connections = if plan.transport == Transport::Tcp { "connection" } else { "UDP flow" };
+    let (pods, connections) = (some(plan.replicas.into(), "pod"), some(plan.conns.into(), connections));
+    format!("lab: {pods}, {connections}, {}; takes about {} s\n{what}", plan.scheduler, duration_s(plan))
 }
 
 /// Until the end, faults aside.

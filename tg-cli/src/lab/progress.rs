@@ -8,6 +8,8 @@ use tg_lab::lab::{Phase, PodProgress, Progress};
 use tg_model::cluster_event::PodPhase;
 
 const REDRAW: Duration = Duration::from_millis(500);
+/// Where there is no terminal.
+const LINE_WIDTH: usize = 120;
 const LINE: Duration = Duration::from_secs(5);
 
 /// A line is on the terminal that is to go before anything else is written.
@@ -52,7 +54,7 @@ impl Display {
             DRAWN.store(true, Ordering::SeqCst);
             write!(err, "\r{}\x1b[K", line(progress, width())).and_then(|()| err.flush())
         } else {
-            writeln!(err, "{}", line(progress, usize::MAX))
+            writeln!(err, "{}", line(progress, LINE_WIDTH))
         };
     }
 }

@@ -1,10 +1,9 @@
 //! What a lab prints at its end. Changes when the order of its parts does.
 
-use super::expected;
 use super::families;
 use crate::exit::Problem;
 use crate::report::{Journals, Page, brief, hosts};
-use tg_lab::lab::{CLUSTER, Outcome, RUN};
+use tg_lab::lab::{Outcome, RUN};
 use tg_model::lab_plan::{LabFamily, LabPlan};
 
 /// The tables of the k8s-app-upgrade test, why, what was expected, and where the rest is.
@@ -18,9 +17,8 @@ pub fn text(plan: &LabPlan, outcome: &Outcome) -> Result<String, Problem> {
     }
     let attributed = Journals::of_folder(outcome.folder()).and_then(|journals| journals.attributed())?;
     brief(&mut page, &attributed.verdict);
-    if !outcome.interrupted {
-        let order = expected::order_of_end(&outcome.folder().join(CLUSTER))?;
-        expected::section(&mut page, plan, summary, &order);
+    if let Some(expected) = &attributed.expected {
+        expected.section(&mut page, summary);
     }
     page.line("");
     if outcome.is_kept() {

@@ -107,7 +107,7 @@ pub fn report(args: &ReportArgs) -> Result<(), Problem> {
     }
     if let Some(run) = &args.run {
         let journals =
-            Journals { run: run.clone(), nodes: args.events.clone(), cluster: args.cluster.clone(), plan: None };
+            Journals { run: run.clone(), nodes: args.events.clone(), cluster: args.cluster.clone(), lab: None };
         return attributed(args, &run.display().to_string(), &journals, false);
     }
     let several = args.files.len() > 1;

@@ -3,7 +3,7 @@
 use crate::faults_support::{Done, run, tg};
 use crate::support::Suite;
 
-const COMMANDS: [&str; 6] = ["", "run", "serve", "report", "doctor", "completions"];
+const COMMANDS: [&str; 9] = ["", "run", "serve", "predict", "report", "lab", "observe", "doctor", "completions"];
 
 pub fn add(suite: &mut Suite) {
     for command in COMMANDS {

@@ -5,6 +5,7 @@
 mod arguments;
 mod help;
 mod limits;
+mod predict;
 mod sources;
 
 #[path = "../faults_support/mod.rs"]
@@ -23,5 +24,6 @@ fn main() -> ExitCode {
     sources::add(&mut suite);
     limits::add(&mut suite);
     help::add(&mut suite);
+    predict::add(&mut suite);
     suite.run()
 }

@@ -1,6 +1,6 @@
 //! What goes wrong on purpose: when, and to whom. Changes when a fault is added.
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Member};
 use super::error::LabError;
 use super::ground::NetworkFault;
 use super::truth::Truth;
@@ -11,6 +11,36 @@ use tg_core::random::Random;
 use tg_model::cluster_event::PodPhase;
 use tg_model::lab_plan::{Fault, FaultKind};
 use tg_model::time::Nanos;
+
+/// A fault with its victim.
+#[derive(Debug)]
+enum Blow {
+    /// The pod's process is killed.
+    Kill(PodId),
+    /// It stands still.
+    Freeze(PodId),
+    /// Directors hear of endpoints so much later.
+    Lag(Duration),
+    /// What the ground does.
+    Network(NetworkFault),
+}
+
+impl Blow {
+    /// The pod, and the node, that it hits.
+    fn victim(&self, cluster: &Cluster) -> (Option<String>, Option<String>) {
+        match self {
+            Blow::Kill(id) | Blow::Freeze(id) => {
+                let pod = cluster.pods().find(|(pod, _)| pod == id);
+                (pod.map(|(_, member)| member.pod.name.clone()), None)
+            }
+            Blow::Network(NetworkFault::PodBlackhole { pod } | NetworkFault::ResetStorm { pod }) => {
+                (Some(pod.clone()), None)
+            }
+            Blow::Network(NetworkFault::NodeLoss { node }) => (None, Some(node.clone())),
+            Blow::Network(NetworkFault::ConntrackFlush | NetworkFault::EcmpChange) | Blow::Lag(_) => (None, None),
+        }
+    }
+}
 
 /// A fault that is to be ended.
 #[derive(Debug)]
@@ -69,70 +99,53 @@ impl Faults {
     }
 
     fn begin(&mut self, now: Nanos, fault: Fault, cluster: &mut Cluster) -> Result<(), LabError> {
-        let mut truth = (None, None);
-        let mut cure = None;
-        match fault.kind {
-            FaultKind::EndpointLag => cluster.set_lag(fault.lasting.unwrap_or(Duration::ZERO)),
-            FaultKind::PodKill | FaultKind::PodFreeze | FaultKind::PodBlackhole | FaultKind::ResetStorm => {
-                let Some((id, name)) = self.victim(cluster) else { return Ok(()) };
-                truth.0 = Some(name.clone());
-                // Before it is done: what follows from it comes later.
-                self.tell(now, fault.kind, truth.clone(), cluster)?;
-                match fault.kind {
-                    FaultKind::PodKill => cluster.signal(id, Signal::SIGKILL),
-                    FaultKind::PodFreeze => {
-                        cluster.signal(id, Signal::SIGSTOP);
-                        cure = Some(Cure::Thaw(id));
-                    }
-                    FaultKind::ResetStorm => cluster.ground.inject(&NetworkFault::ResetStorm { pod: name })?,
-                    _ => {
-                        let network = NetworkFault::PodBlackhole { pod: name };
-                        cluster.ground.inject(&network)?;
-                        cure = Some(Cure::Network(network));
-                    }
-                }
-                self.plan_cure(now, fault, cure);
-                return Ok(());
+        let Some(blow) = self.aim(fault, cluster) else { return Ok(()) };
+        let (pod, node) = blow.victim(cluster);
+        // Before it is done: what follows from it comes later.
+        cluster.journals.truth(now, Truth::Fault { fault: fault.kind, pod, node })?;
+        let cure = match blow {
+            Blow::Kill(id) => {
+                cluster.signal(id, Signal::SIGKILL);
+                None
             }
-            FaultKind::NodeLoss | FaultKind::ConntrackFlush | FaultKind::EcmpChange => {
-                let network = match fault.kind {
-                    FaultKind::ConntrackFlush => NetworkFault::ConntrackFlush,
-                    FaultKind::EcmpChange => NetworkFault::EcmpChange,
-                    // The last one: traffic that goes to one node only goes to the first.
-                    _ => {
-                        truth.1 = cluster.ground.nodes().pop();
-                        NetworkFault::NodeLoss { node: truth.1.clone().unwrap_or_default() }
-                    }
-                };
-                self.tell(now, fault.kind, truth, cluster)?;
+            Blow::Freeze(id) => {
+                cluster.signal(id, Signal::SIGSTOP);
+                Some(Cure::Thaw(id))
+            }
+            Blow::Lag(lag) => {
+                cluster.set_lag(lag);
+                None
+            }
+            Blow::Network(network) => {
                 cluster.ground.inject(&network)?;
-                self.plan_cure(now, fault, Some(Cure::Network(network)));
-                return Ok(());
+                Some(Cure::Network(network))
             }
-        }
-        self.tell(now, fault.kind, truth, cluster)
-    }
-
-    fn tell(
-        &self,
-        now: Nanos,
-        fault: FaultKind,
-        (pod, node): (Option<String>, Option<String>),
-        cluster: &mut Cluster,
-    ) -> Result<(), LabError> {
-        cluster.journals.truth(now, Truth::Fault { fault, pod, node })
-    }
-
-    fn plan_cure(&mut self, now: Nanos, fault: Fault, cure: Option<Cure>) {
-        if let (Some(lasting), Some(cure)) = (fault.lasting.filter(|_| fault.kind.may_last()), cure) {
+        };
+        if let (Some(lasting), Some(cure), true) = (fault.lasting, cure, fault.kind.may_last()) {
             self.cures.push((now + lasting.into(), fault.kind, cure));
         }
+        Ok(())
+    }
+
+    /// Whom a fault hits; `None`: there is nobody left.
+    fn aim(&mut self, fault: Fault, cluster: &Cluster) -> Option<Blow> {
+        Some(match fault.kind {
+            FaultKind::PodKill => Blow::Kill(self.victim(cluster)?.0),
+            FaultKind::PodFreeze => Blow::Freeze(self.victim(cluster)?.0),
+            FaultKind::PodBlackhole => Blow::Network(NetworkFault::PodBlackhole { pod: self.victim(cluster)?.1 }),
+            FaultKind::ResetStorm => Blow::Network(NetworkFault::ResetStorm { pod: self.victim(cluster)?.1 }),
+            FaultKind::EndpointLag => Blow::Lag(fault.lasting.unwrap_or(Duration::ZERO)),
+            // The last one: traffic that goes to one node only goes to the first.
+            FaultKind::NodeLoss => Blow::Network(NetworkFault::NodeLoss { node: cluster.ground.nodes().pop()? }),
+            FaultKind::ConntrackFlush => Blow::Network(NetworkFault::ConntrackFlush),
+            FaultKind::EcmpChange => Blow::Network(NetworkFault::EcmpChange),
+        })
     }
 
     /// A pod that serves: an old one as long as there are some.
     fn victim(&mut self, cluster: &Cluster) -> Option<(PodId, String)> {
         let ready = |new: bool| {
-            let of = move |(_, m): &(PodId, &super::cluster::Member)| m.phase == PodPhase::Ready && m.new == new;
+            let of = move |(_, m): &(PodId, &Member)| m.phase == PodPhase::Ready && m.new == new;
             cluster.pods().filter(of).map(|(id, m)| (id, m.pod.name.clone())).collect::<Vec<_>>()
         };
         let old = ready(false);

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 use tg_core::run::{self, Options, RunHandle, StartError};
 use tg_model::lab_plan::LabPlan;
-use tg_model::plan::{Backoff, Plan, PlanSpec, Rate};
+use tg_model::plan::{Backoff, Plan, PlanSpec, Rate, Spin};
 
 /// After a failed attempt: soon, so that the outage is the service's and not the client's; but no hammering.
 const BACKOFF: Backoff = Backoff { min: Duration::from_millis(10), max: Duration::from_millis(100) };
@@ -24,10 +24,19 @@ pub fn plan(lab: &LabPlan, vips: &[SocketAddr], response_timeout: Duration) -> R
         duration: None,
         response_timeout,
         backoff: BACKOFF,
+        spin: spin(),
         seed: lab.seed,
         ..PlanSpec::new(vips.iter().map(|a| (*a).into()))
     };
     Plan::try_from(spec).map_err(|e| LabError::Usage(e.to_string()))
+}
+
+/// Where there is one processor, waiting awake would keep the pods from answering.
+fn spin() -> Spin {
+    match std::thread::available_parallelism() {
+        Ok(processors) if processors.get() == 1 => Spin::WindowNs(0),
+        _ => Spin::Auto,
+    }
 }
 
 /// Starts it on a thread that first goes where the client is: the run's threads inherit that.

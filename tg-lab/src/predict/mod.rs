@@ -11,13 +11,13 @@
 //!
 //! > c(k) = C/R + Σ c(j)/n over all j with j + a < k
 //!
-//! and Σ c(k) is lost. With 80 connections, 8 replicas, min_ready 0.6 s and prestop 2 s:
+//! and Σ c(k) is lost. With 80 connections, 8 replicas, min_ready 0.75 s and prestop 2 s:
 //!
 //! | ready | T | a | n | lost |
 //! |---|---|---|---|---|
-//! | 0.5 s | 1.1 s | 1 | 9 | 105.9 |
-//! | 1 s | 1.6 s | 1 | 8 | 109.5 |
-//! | 1.5 s | 2.1 s | 0 | 9 | 119.1 |
+//! | 0.5 s | 1.25 s | 1 | 9 | 105.9 |
+//! | 1 s | 1.75 s | 1 | 8 | 109.5 |
+//! | 1.5 s | 2.25 s | 0 | 9 | 119.1 |
 //! | any, `termination-complete` | | 0 | 8 | 125.3 |
 //!
 //! Short steps overlap: several old pods drain at once, which spares them the connections of each other. Where two
@@ -30,6 +30,16 @@
 //! ([`crate::scheduler`]) are those that the lab runs. The rest is a queue of events: ready, asked to end, process
 //! ended, gone, and each node's hearing of it. UDP is taken for TCP. Faults: `pod-kill`, `reset-storm` and
 //! `endpoint-lag`; [`Expectation::not_simulated`] names the others.
+//!
+//! ```
+//! use tg_lab::predict::expected;
+//! use tg_model::lab_plan::{LabPlan, LabSpec, SchedulerKind};
+//!
+//! let plan = LabPlan::try_from(LabSpec { scheduler: SchedulerKind::Lc, ..LabSpec::default() })?;
+//! let expected = expected(&plan, 100)?;
+//! assert_eq!((expected.perfect, expected.lost.max), (80, 80));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod steps;
 #[cfg(test)]

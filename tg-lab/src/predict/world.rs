@@ -1,6 +1,10 @@
 //! One simulated run: its events and what they do to pods and endpoints. Changes when the lab's course does.
 
 mod clients;
+mod entry;
+mod outcome;
+
+pub use outcome::Outcome;
 
 use super::Timing;
 use crate::deployment::{Command, Deployment, PodId, PodUpdate, ReplicaSet};
@@ -11,33 +15,6 @@ use std::collections::BinaryHeap;
 use tg_core::random::Random;
 use tg_model::lab_plan::{Fault, FaultKind, LabPlan};
 use tg_model::time::Nanos;
-
-/// What came of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Lost connections.
-    pub lost: u64,
-    /// Of those: put on an old pod, as a replacement, while a new one would have taken them.
-    pub avoidable: u64,
-    /// Replacements that came to an old pod after the upgrade started.
-    pub to_doomed: u64,
-    /// Connections that were made, the first ones and replacements.
-    pub placed: u64,
-    /// Attempts that failed.
-    pub failed_attempts: u64,
-    /// Lost connections of each old pod, in the order in which they were asked to end.
-    pub lost_by_old_pod: Vec<u64>,
-    /// Lost connections of new pods.
-    pub lost_by_new_pods: u64,
-    /// Lasting connections of each new pod, in the order in which they were made.
-    pub lasting_by_new_pod: Vec<u64>,
-    /// Connections that are still on an old pod at the end.
-    pub lasting_on_old_pods: u64,
-    /// Slots without a connection at the end.
-    pub without_connection: u64,
-    /// From the upgrade's start to its end.
-    pub upgrade_ns: u64,
-}
 
 /// What happens. The order is that of events at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,8 +42,10 @@ enum Event {
 enum Change {
     /// It takes connections.
     Takes,
-    /// It takes no new ones.
+    /// It was asked to end, and takes no new ones.
     Drains,
+    /// It does not answer.
+    Unready,
     /// It is there no longer.
     Removed,
 }
@@ -141,7 +120,7 @@ impl<'a> World<'a> {
                 // Ready since long ago, as far as the upgrade is concerned.
                 self.deployment.handle(self.now, pod, PodUpdate::Ready);
                 for node in 0..self.plan.entry_nodes() {
-                    self.clients.hear(node, pod.0, replica_set, true);
+                    self.clients.hear(node, pod.0, replica_set, Change::Takes);
                 }
             }
         }
@@ -172,11 +151,9 @@ impl<'a> World<'a> {
                 self.deployment.handle(self.now, PodId(pod), PodUpdate::Gone);
                 self.control();
             }
-            Event::Endpoint { node, pod, change } => match change {
-                Change::Takes => self.clients.hear(node, pod, self.pods[pod as usize].set, true),
-                Change::Drains => self.clients.hear(node, pod, self.pods[pod as usize].set, false),
-                Change::Removed => self.clients.removed(node, pod),
-            },
+            Event::Endpoint { node, pod, change } => {
+                self.clients.hear(node, pod, self.pods[pod as usize].set, change);
+            }
             Event::Connect(group) => {
                 let until = self.queue.peek().map_or(Nanos::MAX, |Reverse((at, ..))| *at);
                 self.clients.connect_group(group, self.now, until, &self.pods, &mut self.random);
@@ -275,7 +252,7 @@ impl<'a> World<'a> {
                 self.pods[pod as usize].answers = false;
                 self.lose(pod);
                 if !self.pods[pod as usize].terminating {
-                    self.tell(pod, Change::Drains);
+                    self.tell(pod, Change::Unready);
                     self.deployment.handle(self.now, PodId(pod), PodUpdate::Unready);
                     self.start_process(pod);
                     self.control();
@@ -283,23 +260,5 @@ impl<'a> World<'a> {
             }
             _ => {}
         }
-    }
-
-    fn outcome(self) -> Outcome {
-        let mut outcome = self.clients.outcome();
-        outcome.lost_by_old_pod = self.ended.iter().map(|p| self.clients.lost_of(*p)).collect();
-        for (n, pod) in self.pods.iter().enumerate() {
-            let n = n as u32;
-            match pod.set {
-                ReplicaSet::New => {
-                    outcome.lasting_by_new_pod.push(self.clients.on(n));
-                    outcome.lost_by_new_pods += self.clients.lost_of(n);
-                }
-                ReplicaSet::Old => outcome.lasting_on_old_pods += self.clients.on(n),
-            }
-        }
-        let started = self.upgrade_at.unwrap_or_default();
-        outcome.upgrade_ns = self.completed_at.unwrap_or(started).since(started).0;
-        outcome
     }
 }

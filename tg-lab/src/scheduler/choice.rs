@@ -59,6 +59,8 @@ impl Choice {
         match self {
             Choice::Rr(turns) => turns.removed(at),
             Choice::Least(least) => least.removed(at),
+            // The map had no such element: the rule stays as it is, and so does its turn.
+            Choice::Numgen { eligible, .. } if !eligible.contains(&at) => return list(eligible, backends),
             _ => {}
         }
         self.changed(backends);

@@ -118,6 +118,9 @@ fn numgen_begins_anew_with_the_oldest_whenever_the_rule_is_written() {
     assert_eq!(next(&mut b, 4), [0, 1, 2, 0]);
     b.set_weight(at(1), 0);
     assert_eq!(next(&mut b, 3), [0, 2, 0]);
+    b.remove(at(1));
+    assert_eq!(next(&mut b, 2), [2, 0], "what was not in the map does not change it");
+    b.add(at(1), 1);
     (0..3).for_each(|n| assert!(b.set_weight(at(n), 0).is_some()));
     assert_eq!(b.choose(at(9)), None);
 }

@@ -11,6 +11,8 @@ mod check;
 mod expectation;
 mod fault;
 mod parts;
+#[cfg(test)]
+mod schema;
 
 pub use check::{LabPlanError, NODES_MAX, REPLICAS_MAX};
 pub use expectation::{Expectation, Spread};
@@ -52,7 +54,7 @@ pub struct LabSpec {
     pub ready: Duration,
     /// From a pod's being ready to its being available, which is when the upgrade goes on: `minReadySeconds`,
     /// and what a cluster takes from a pod's readiness to the deletion that follows from it. By default a step,
-    /// `ready + min_ready`, is a tenth of a second longer than `prestop`: an old pod ends before the next one is
+    /// `ready + min_ready`, is a quarter of a second longer than `prestop`: an old pod ends before the next one is
     /// asked to, as in the seed's test, and by a margin (which of the two is first decides how many are lost).
     #[serde(rename = "min_ready_ns", with = "ns")]
     #[cfg_attr(test, schemars(with = "u64"))]
@@ -96,7 +98,7 @@ impl Default for LabSpec {
             prestop: Duration::from_secs(2),
             grace: Duration::from_secs(30),
             ready: Duration::from_millis(1500),
-            min_ready: Duration::from_millis(600),
+            min_ready: Duration::from_millis(750),
             conns: 80,
             rate: 5.0,
             transport: Transport::Tcp,

@@ -1,12 +1,12 @@
 //! From files to a run and its verdict. Changes when where the journals are found does.
 
+use crate::lab::Expected;
 use anyhow::{Context, bail};
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use tg_attribution::{Inputs, Journal};
 use tg_model::journal::{JournalLine, Reader};
-use tg_model::lab_plan::LabPlan;
 use tg_model::summary::{Summary, SummaryBuilder};
 use tg_model::verdict::RunVerdict;
 
@@ -15,9 +15,6 @@ const RUN: &str = "run.jsonl";
 const CLUSTER: &str = "cluster.jsonl";
 const NODE: &str = "node-";
 const JOURNAL: &str = ".jsonl";
-
-/// What a lab was asked to do.
-const PLAN: &str = "lab.json";
 
 /// Where the journals are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,17 +25,17 @@ pub struct Journals {
     pub nodes: Vec<PathBuf>,
     /// The cluster's.
     pub cluster: Option<PathBuf>,
-    /// What the lab was asked to do, where it was one.
-    pub plan: Option<PathBuf>,
+    /// The lab's folder that they are from.
+    pub lab: Option<PathBuf>,
 }
 
 /// A run with its verdict.
 #[derive(Debug)]
 pub struct Attributed {
-    /// What the lab was asked to do, where it was one.
-    pub plan: Option<LabPlan>,
     pub summary: Summary,
     pub verdict: RunVerdict,
+    /// Of a lab: what it was expected to lose.
+    pub expected: Option<Expected>,
 }
 
 impl Journals {
@@ -58,8 +55,7 @@ impl Journals {
         }
         nodes.sort();
         let cluster = Some(folder.join(CLUSTER)).filter(|c| c.is_file());
-        let plan = Some(folder.join(PLAN)).filter(|p| p.is_file());
-        Ok(Journals { run, nodes, cluster, plan })
+        Ok(Journals { run, nodes, cluster, lab: Some(folder.to_owned()) })
     }
 
     /// Reads them, and attributes the run.
@@ -71,15 +67,9 @@ impl Journals {
         let nodes = self.nodes.iter().map(|path| read(path, "a node's")).collect::<anyhow::Result<Vec<_>>>()?;
         let cluster = self.cluster.as_ref().map(|path| read(path, "a cluster's")).transpose()?;
         let verdict = tg_attribution::attribute(&Inputs { run, nodes, cluster });
-        let plan = self.plan.as_ref().map(|path| read_plan(path)).transpose()?;
-        Ok(Attributed { plan, summary, verdict })
+        let expected = self.lab.as_deref().map(Expected::of_folder).transpose()?.flatten();
+        Ok(Attributed { summary, verdict, expected })
     }
-}
-
-fn read_plan(path: &Path) -> anyhow::Result<LabPlan> {
-    let shown = path.display();
-    let text = fs::read(path).with_context(|| format!("opening {shown}"))?;
-    serde_json::from_slice(&text).with_context(|| format!("{shown} is not what a lab wrote"))
 }
 
 /// `what`: what it must be.

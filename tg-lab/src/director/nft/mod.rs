@@ -15,6 +15,7 @@ use tg_model::cluster_event::Endpoint;
 #[derive(Debug)]
 pub(crate) struct Nft {
     services: Vec<(Service, Vec<SocketAddr>)>,
+    changes: usize,
 }
 
 impl Nft {
@@ -22,7 +23,7 @@ impl Nft {
     pub fn start(network: &Network, services: Vec<Service>) -> Result<Nft> {
         let text: String = services.iter().map(set_up).collect();
         network.nodes().iter().try_for_each(|node| nft(node, &text))?;
-        Ok(Nft { services: services.into_iter().map(|service| (service, Vec::new())).collect() })
+        Ok(Nft { services: services.into_iter().map(|service| (service, Vec::new())).collect(), changes: 0 })
     }
 }
 
@@ -35,13 +36,14 @@ impl Balancer for Nft {
             if usable == *there {
                 continue;
             }
-            text += &spread_over(service, &usable);
+            text += &spread_over(service, &usable, self.changes);
             forget.extend(there.iter().filter(|e| !usable.contains(e)).filter_map(|e| flows_gone(service, *e)));
             *there = usable;
         }
         if text.is_empty() {
             return Ok(());
         }
+        self.changes += 1;
         for node in network.nodes() {
             nft(node, &text)?;
             for words in &forget {

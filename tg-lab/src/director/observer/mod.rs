@@ -20,7 +20,7 @@ use tg_model::node_event::{NodeReader, Numbered, encode_node_line};
 const READY: &str = "observing";
 /// A slow machine reads the kernel's types for some seconds.
 const START_MAX: Duration = Duration::from_secs(90);
-const END_MAX: Duration = Duration::from_secs(30);
+const END_MAX: Duration = Duration::from_secs(120);
 
 /// An observer under way. Killed when dropped.
 #[derive(Debug)]

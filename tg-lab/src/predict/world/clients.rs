@@ -1,6 +1,7 @@
 //! Slots, their connections, and the balancers that place them. Changes when how clients connect does.
 
-use super::{Outcome, Pod};
+use super::entry::Entry;
+use super::{Change, Outcome, Pod};
 use crate::deployment::ReplicaSet;
 use crate::predict::Timing;
 use crate::scheduler::{Balancer, NotSimulated};
@@ -20,13 +21,6 @@ struct Slot {
     failures: u8,
 }
 
-/// A service on a node.
-struct Entry {
-    balancer: Balancer,
-    /// New pods that take connections, as far as it knows.
-    fresh: u32,
-}
-
 /// Slots that connect one after the other.
 struct Group {
     slots: Vec<u32>,
@@ -37,8 +31,6 @@ pub(super) struct Clients {
     timing: Timing,
     families: u32,
     nodes: u32,
-    /// A slot keeps to one node; else a hash of its ports chooses one for each attempt.
-    fixed_node: bool,
     /// The client sees a connection to the director before that one has a pod.
     established_first: bool,
     client: Ipv4Addr,
@@ -49,6 +41,8 @@ pub(super) struct Clients {
     /// Lost connections of each pod.
     lost: Vec<u64>,
     groups: Vec<Group>,
+    /// Places in `groups` that are free.
+    free: Vec<u32>,
     /// Groups whose time is not known to the queue yet.
     waiting: Vec<(Nanos, u32)>,
     upgrading: bool,
@@ -58,17 +52,16 @@ pub(super) struct Clients {
 impl Clients {
     pub(super) fn new(plan: &LabPlan, timing: &Timing, random: &mut Random) -> Result<Clients, NotSimulated> {
         let (families, nodes) = (plan.family.count(), plan.entry_nodes());
+        let userspace = plan.director == DirectorKind::Userspace;
         let client = Ipv4Addr::from(random.bits() as u32);
         let entries = (0..families * nodes).map(|_| {
             let balancer = Balancer::new(plan.director, plan.scheduler, random.bits())?;
-            Ok(Entry { balancer, fresh: 0 })
+            Ok(Entry::new(balancer, !userspace))
         });
-        let userspace = plan.director == DirectorKind::Userspace;
         Ok(Clients {
             timing: *timing,
             families,
             nodes,
-            fixed_node: userspace,
             established_first: userspace,
             client,
             slots: vec![Slot { pod: NONE, avoidable: false, failures: 0 }; plan.conns as usize],
@@ -76,6 +69,7 @@ impl Clients {
             on: Vec::new(),
             lost: Vec::new(),
             groups: Vec::new(),
+            free: Vec::new(),
             waiting: Vec::new(),
             upgrading: false,
             outcome: Outcome::default(),
@@ -91,28 +85,11 @@ impl Clients {
         self.upgrading = true;
     }
 
-    fn entries_of(&mut self, node: u32) -> &mut [Entry] {
+    /// A node hears of an endpoint.
+    pub(super) fn hear(&mut self, node: u32, pod: u32, set: ReplicaSet, change: Change) {
         let from = (node * self.families) as usize;
-        &mut self.entries[from..from + self.families as usize]
-    }
-
-    /// A node hears that a pod takes connections, or no new ones any more.
-    pub(super) fn hear(&mut self, node: u32, pod: u32, set: ReplicaSet, takes: bool) {
-        let address = address(pod);
-        for Entry { balancer, fresh } in self.entries_of(node) {
-            let before = if takes { balancer.add(address, 1) } else { balancer.set_weight(address, 0) };
-            let took = before.is_some_and(|weight| weight > 0);
-            if set == ReplicaSet::New {
-                *fresh += u32::from(takes && !took);
-                *fresh -= u32::from(!takes && took);
-            }
-        }
-    }
-
-    /// A node hears that a pod, which took no new connections any more, is gone.
-    pub(super) fn removed(&mut self, node: u32, pod: u32) {
-        for entry in self.entries_of(node) {
-            entry.balancer.remove(address(pod));
+        for entry in &mut self.entries[from..from + self.families as usize] {
+            entry.hear(pod, set, change);
         }
     }
 
@@ -134,17 +111,28 @@ impl Clients {
         self.outcome.lost += slots.len() as u64;
         self.lost[pod as usize] += slots.len() as u64;
         for entry in &mut self.entries {
-            entry.balancer.deactivate_all(address(pod));
+            entry.ended(pod);
         }
         let detect = self.timing.detect.draw(random);
         self.group(now + detect, slots);
     }
 
     fn group(&mut self, at: Nanos, slots: Vec<u32>) {
-        if !slots.is_empty() {
-            self.waiting.push((at, self.groups.len() as u32));
-            self.groups.push(Group { slots, next: 0 });
+        if slots.is_empty() {
+            return;
         }
+        let group = Group { slots, next: 0 };
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.groups[place as usize] = group;
+                place
+            }
+            None => {
+                self.groups.push(group);
+                self.groups.len() as u32 - 1
+            }
+        };
+        self.waiting.push((at, place));
     }
 
     /// A group whose time is to be kept.
@@ -167,29 +155,22 @@ impl Clients {
             at = at + self.timing.each;
         }
         self.groups[group as usize].slots = Vec::new();
+        self.free.push(group);
     }
 
     fn connect(&mut self, number: u32, now: Nanos, pods: &[Pod], random: &mut Random) {
         let family = number % self.families;
-        let node = if self.nodes == 1 {
-            0
-        } else if self.fixed_node {
-            number / self.families % self.nodes
-        } else {
-            random.below(u64::from(self.nodes)) as u32
-        };
-        let Entry { balancer, fresh } = &mut self.entries[(node * self.families + family) as usize];
-        let client = SocketAddr::from((self.client, 0));
-        let Some(at) = balancer.choose(client) else { return self.failed(number, now) };
-        let chosen = balancer.backends()[at].address;
-        let pod = pod_of(chosen);
+        // A hash of its ports chooses one for each attempt.
+        let node = if self.nodes == 1 { 0 } else { random.below(u64::from(self.nodes)) as u32 };
+        let entry = &mut self.entries[(node * self.families + family) as usize];
+        let Some(pod) = entry.choose(SocketAddr::from((self.client, 0))) else { return self.failed(number, now) };
         if !pods[pod as usize].answers {
-            balancer.close(chosen);
+            entry.refused(pod);
             return if self.established_first { self.lost_at_once(number, pod, now) } else { self.failed(number, now) };
         }
         let doomed = self.upgrading && pods[pod as usize].set == ReplicaSet::Old;
         let slot = &mut self.slots[number as usize];
-        *slot = Slot { pod, avoidable: doomed && *fresh > 0, failures: 0 };
+        *slot = Slot { pod, avoidable: doomed && entry.has_new(), failures: 0 };
         self.on[pod as usize].push(number);
         self.outcome.placed += 1;
         self.outcome.to_doomed += u64::from(doomed);
@@ -225,17 +206,5 @@ impl Clients {
     pub(super) fn outcome(&self) -> Outcome {
         let without = self.slots.iter().filter(|s| s.pod == NONE).count();
         Outcome { without_connection: without as u64, ..self.outcome.clone() }
-    }
-}
-
-/// A pod's address is its number.
-fn address(pod: u32) -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::from(pod), 1))
-}
-
-fn pod_of(address: SocketAddr) -> u32 {
-    match address {
-        SocketAddr::V4(a) => u32::from(*a.ip()),
-        SocketAddr::V6(_) => NONE,
     }
 }
