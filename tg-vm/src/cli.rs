@@ -68,6 +68,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "S", default_value_t = 600)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     timeout: u32,
+    /// Run the guest before everything else on this machine (SCHED_RR, as
+    /// root): one that has to wait for a processor is late
+    #[arg(long)]
+    pub realtime: bool,
     /// A directory to share with the guest, as /out; made where it is not there
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,

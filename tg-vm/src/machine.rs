@@ -29,6 +29,8 @@ pub struct Job<'a> {
     pub processors: u32,
     /// From start to power-off.
     pub timeout: Duration,
+    /// Before everything else on this host (SCHED_RR): a guest that has to wait for a processor is late.
+    pub realtime: bool,
 }
 
 /// How a job ended.
@@ -62,7 +64,7 @@ pub fn run(
     let files = Files::new(directory.path());
     write_initramfs(kernel, job, &files.initramfs)?;
     let output = job.output.map(|path| path.canonicalize().map_err(file("find", path))).transpose()?;
-    let child = program::tied("qemu-system-x86_64")
+    let child = program::tied("qemu-system-x86_64", job.realtime)
         .args(arguments(&kernel.image(), job, output.as_deref(), &files))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -56,6 +56,7 @@ fn run(cache: &Cache, args: &RunArgs) -> Result<ExitCode, Error> {
         memory_mib: args.memory,
         processors: args.processors,
         timeout: args.timeout(),
+        realtime: args.realtime,
     };
     match tg_vm::run(&installed, &job, &mut io::stdout(), &mut io::stderr())? {
         Outcome::Exited(code) => Ok(code.into()),

@@ -4,16 +4,20 @@ use crate::error::{Error, Result};
 use crate::host;
 use std::process::{Command, Stdio};
 
-/// `name`, killed when the calling thread ends, however it does.
-pub(crate) fn tied(name: &'static str) -> Command {
+/// `name`, killed when the calling thread ends, however it does. `realtime`: it runs before everything else.
+pub(crate) fn tied(name: &'static str, realtime: bool) -> Command {
     let mut command = Command::new(host::program("setpriv"));
-    command.args(["--pdeathsig", "KILL", "--"]).arg(host::program(name));
+    command.args(["--pdeathsig", "KILL", "--"]);
+    if realtime {
+        command.arg(host::program("chrt")).args(["--rr", "1"]);
+    }
+    command.arg(host::program(name));
     command
 }
 
 /// Runs `name` to its end with what `prepare` gives it; its standard output.
 pub(crate) fn run(name: &'static str, prepare: impl FnOnce(&mut Command)) -> Result<String> {
-    let mut command = tied(name);
+    let mut command = tied(name, false);
     prepare(&mut command);
     let output = command
         .env("LC_ALL", "C")

@@ -34,6 +34,9 @@ Examples:
   tg-cli lab --max-surge 4 --conns 800 --output lab-surge-4
   tg-cli lab --nodes 3 --ecmp --scheduler lc   lc counts on each node alone
   tg-cli lab --fault pod-freeze=3s@4s   a pod stands still before the upgrade
+  sudo tg-cli lab --director nft        by nftables, as kube-proxy programs it
+  sudo tg-cli lab --director ipvs --scheduler lc     where there is no ip_vs it
+      says how to run the same in a virtual machine
 
 The userspace director is a proxy of this process on loopback: each pod is a
 process (`tg-cli serve`) with an address of 127.0.0.0/8 of its own, or a port of
@@ -44,7 +47,18 @@ seen as a connection reset 0.1 s later, not as a failed attempt. With --nodes
 each node is a balancer of its own in the proxy; --ecmp spreads connections over
 them by a hash of the client's address and port, as a router's multipath does.
 
-Nothing is left behind, however it ends. SIGINT or SIGTERM ends it early and in
+The directors nft and ipvs are the kernel's own, set up as kube-proxy does it,
+in network namespaces: a client, a router, nodes, and one for each pod, with
+addresses of 192.0.2.0/24, 10.128.0.0/10, 2001:db8::/32 and fd74:6700::/32. An
+observer (`tg-cli observe`) writes a journal of each node. nftables has no rr:
+it is `numgen inc`, which begins anew with each change of the endpoints. With
+several nodes the one that chose the pod puts its own address in place of the
+client's, as kube-proxy does: replies would go another way. A destination of
+IPVS that ends has weight 0 until its connections are gone; with UDP it is
+deleted at once.
+
+Nothing is left behind, however it ends: what one left that was killed, or
+stopped at once, the next one removes. SIGINT or SIGTERM ends it early and in
 good order, a second one at once. Exit codes: 0 the upgrade was carried out,
 1 it failed or was broken off, 2 the command line is at fault, 3 an expectation
 does not hold.";

@@ -13,8 +13,12 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::{Duration, Instant};
 use tg_model::cluster_event::Endpoint;
 use tg_model::lab_plan::{DirectorKind, LabFamily, LabPlan, SchedulerKind};
+
+/// They are asked for ten times a second, and tables of many connections are long.
+const LOADS_FRESH: Duration = Duration::from_millis(500);
 
 /// Pods, nodes, router and client in network namespaces, with a kernel's balancer on each node.
 #[derive(Debug)]
@@ -26,6 +30,9 @@ pub struct Namespaces {
     vips: Vec<SocketAddr>,
     ecmp: bool,
     notes: Vec<String>,
+    /// Connections of each destination, and when they were counted.
+    loads: BTreeMap<SocketAddr, u64>,
+    loads_read: Option<Instant>,
     // Last: what is above lives in it.
     network: Option<Network>,
 }
@@ -77,7 +84,8 @@ impl Namespaces {
             started.map_err(|error| notes.push(format!("no observer, so no journals of nodes: {error}"))).ok()
         });
         let (pods, ecmp) = (BTreeMap::new(), plan.ecmp);
-        Ok(Namespaces { observer, balancer, pods, vips, ecmp, notes, network: Some(network) })
+        let (loads, loads_read) = (BTreeMap::new(), None);
+        Ok(Namespaces { observer, balancer, pods, vips, ecmp, notes, loads, loads_read, network: Some(network) })
     }
 
     /// Where a pod runs; `None` where there is no such pod.
@@ -229,7 +237,10 @@ impl Ground for Namespaces {
 
     fn loads(&mut self) -> Vec<(String, u64)> {
         let Some(network) = &self.network else { return Vec::new() };
-        let loads = self.balancer.loads(network);
+        if self.loads_read.is_none_or(|at| at.elapsed() >= LOADS_FRESH) {
+            (self.loads, self.loads_read) = (self.balancer.loads(network), Some(Instant::now()));
+        }
+        let loads = &self.loads;
         if loads.is_empty() {
             return Vec::new();
         }

@@ -12,6 +12,7 @@ fn job<'a>(command: &'a [OsString], output: Option<&'a Path>) -> Job<'a> {
         memory_mib: 512,
         processors: 1,
         timeout: Duration::from_secs(1),
+        realtime: false,
     }
 }
 

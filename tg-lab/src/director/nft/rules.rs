@@ -12,8 +12,7 @@ use tg_model::plan::Transport;
 pub enum Spread {
     /// At random: what kube-proxy does.
     Random,
-    /// Each in turn (`numgen inc`). The turn begins anew with each change of the endpoints, where nobody could tell
-    /// how far it had come: at the one after that which it began at before, so that none is favoured.
+    /// Each in turn (`numgen inc`). The turn starts anew with each change of the endpoints.
     RoundRobin,
 }
 
@@ -110,10 +109,10 @@ pub fn set_up(service: &Service) -> String {
     )
 }
 
-/// The service's endpoints are these from now on, in one transaction. `change`: how many changes there were before. Connections that are there stay as they
+/// The service's endpoints are these from now on, in one transaction. Connections that are there stay as they
 /// are: only the first packet of a connection comes by. Chains of endpoints that are gone stay; nothing leads there.
 #[must_use]
-pub fn spread_over(service: &Service, endpoints: &[SocketAddr], change: usize) -> String {
+pub fn spread_over(service: &Service, endpoints: &[SocketAddr]) -> String {
     let (Words { family, .. }, chain) = (service.words(), service.chain());
     let mut text = String::new();
     let mut line = |what: &str, of: &str| {
@@ -139,9 +138,9 @@ pub fn spread_over(service: &Service, endpoints: &[SocketAddr], change: usize) -
         Spread::Random => "random",
         Spread::RoundRobin => "inc",
     };
+    let targets: Vec<String> =
+        endpoints.iter().enumerate().map(|(nth, e)| format!("{nth} : goto {}", endpoint_chain(*e))).collect();
     let count = endpoints.len();
-    let from_first = endpoints.iter().cycle().skip(change % count).take(count).enumerate();
-    let targets: Vec<String> = from_first.map(|(nth, e)| format!("{nth} : goto {}", endpoint_chain(*e))).collect();
     line("add rule", &format!("{chain} numgen {generator} mod {count} vmap {{ {} }}", targets.join(", ")));
     text
 }
@@ -195,7 +194,6 @@ mod tests {
         let text = spread_over(
             &service("192.0.2.1:5003", Spread::Random, false),
             &endpoints(&["10.128.65.1:5003", "10.128.65.2:5003"]),
-            0,
         );
         assert_eq!(
             text,
@@ -217,7 +215,6 @@ add rule ip tg-lab service-tcp-5003 numgen random mod 2 vmap { 0 : goto endpoint
         let text = spread_over(
             &service("[2001:db8::1]:5003", Spread::RoundRobin, true),
             &endpoints(&["[fd74:6700:0:41::1]:5003"]),
-            1,
         );
         assert_eq!(
             text,
@@ -233,19 +230,8 @@ add rule ip6 tg-lab service-tcp-5003 numgen inc mod 1 vmap { 0 : goto endpoint-f
     }
 
     #[test]
-    fn each_turn_begins_at_another() {
-        let all = endpoints(&["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"]);
-        let service = service("192.0.2.1:1", Spread::RoundRobin, false);
-        let map = |change| spread_over(&service, &all, change).split_once("vmap").unwrap().1.trim_end().to_owned();
-        let chain = |n| format!("goto endpoint-10.0.0.{n}-1");
-        for (change, [a, b, c]) in [(0, [1, 2, 3]), (1, [2, 3, 1]), (5, [3, 1, 2])] {
-            assert_eq!(map(change), format!(" {{ 0 : {}, 1 : {}, 2 : {} }}", chain(a), chain(b), chain(c)));
-        }
-    }
-
-    #[test]
     fn without_endpoints_connections_are_refused() {
-        let text = spread_over(&service("192.0.2.1:5003", Spread::RoundRobin, true), &[], 5);
+        let text = spread_over(&service("192.0.2.1:5003", Spread::RoundRobin, true), &[]);
         assert_eq!(
             text,
             "flush chain ip tg-lab service-tcp-5003

@@ -1,0 +1,55 @@
+//! Faults that need namespaces: each is lost as its kind is lost.
+
+use crate::bench::Lab;
+use crate::nft::NEEDS;
+use crate::support::Suite;
+
+pub fn add(suite: &mut Suite) {
+    let tests: [(&str, fn()); 4] = [
+        ("a_black_hole_ends_by_the_time_out", a_black_hole_ends_by_the_time_out),
+        ("a_lost_node_takes_its_connections", a_lost_node_takes_its_connections),
+        ("a_reset_storm_resets", a_reset_storm_resets),
+        ("a_changed_route_resets_those_that_move", a_changed_route_resets_those_that_move),
+    ];
+    for (name, body) in tests {
+        suite.test(format!("faults::{name}"), &NEEDS, body);
+    }
+}
+
+/// Losses before the upgrade, by reason.
+fn early(lab: &Lab) -> Vec<String> {
+    let rollout = lab.file("cluster.jsonl").into_iter().find(|l| l["event"] == "rollout").unwrap();
+    let cluster = lab.file("cluster.jsonl")[0]["monotonic_ns"].as_u64().unwrap();
+    let run = lab.file("run.jsonl")[0]["monotonic_ns"].as_u64().unwrap();
+    let upgrade = cluster + rollout["at_ns"].as_u64().unwrap();
+    let before = lab.lost().into_iter().filter(|l| run + l["ended_ns"].as_u64().unwrap() < upgrade);
+    before.map(|l| l["reason"].as_str().unwrap().to_owned()).collect()
+}
+
+fn with(fault: &str, options: &str) -> Vec<String> {
+    // The last of an option counts.
+    early(&Lab::run(&format!("--director nft --settle 4s --fault {fault}@500ms {options}")))
+}
+
+fn a_black_hole_ends_by_the_time_out() {
+    let lost = with("pod-blackhole", "--response-timeout 1s");
+    assert!(lost.len() >= 4, "those of one pod of four: {lost:?}");
+    assert!(lost.iter().all(|reason| reason == "response-timeout"), "{lost:?}");
+}
+
+fn a_lost_node_takes_its_connections() {
+    let lost = with("node-loss", "--nodes 2 --response-timeout 1s");
+    assert!(lost.len() >= 4, "{lost:?}");
+    assert!(lost.iter().all(|reason| reason == "response-timeout"), "{lost:?}");
+}
+
+fn a_reset_storm_resets() {
+    let lost = with("reset-storm", "");
+    assert_eq!(lost, ["reset"; 4]);
+}
+
+fn a_changed_route_resets_those_that_move() {
+    let lost = with("ecmp-change", "--nodes 2 --ecmp");
+    assert!((1..16).contains(&lost.len()), "those that went by the other node: {lost:?}");
+    assert!(lost.iter().all(|reason| reason == "reset"), "{lost:?}");
+}
