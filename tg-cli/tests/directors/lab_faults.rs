@@ -5,11 +5,13 @@ use crate::nft::NEEDS;
 use crate::support::Suite;
 
 pub fn add(suite: &mut Suite) {
-    let tests: [(&str, fn()); 4] = [
+    let tests: [(&str, fn()); 6] = [
         ("a_black_hole_ends_by_the_time_out", a_black_hole_ends_by_the_time_out),
         ("a_lost_node_takes_its_connections", a_lost_node_takes_its_connections),
         ("a_reset_storm_resets", a_reset_storm_resets),
         ("a_changed_route_resets_those_that_move", a_changed_route_resets_those_that_move),
+        ("a_node_that_forgets_its_connections_resets_them", a_node_that_forgets_resets),
+        ("endpoints_that_come_late_lead_to_pods_that_are_gone", endpoints_that_come_late),
     ];
     for (name, body) in tests {
         suite.test(format!("faults::{name}"), &NEEDS, body);
@@ -52,4 +54,19 @@ fn a_changed_route_resets_those_that_move() {
     let lost = with("ecmp-change", "--nodes 2 --ecmp");
     assert!((1..16).contains(&lost.len()), "those that went by the other node: {lost:?}");
     assert!(lost.iter().all(|reason| reason == "reset"), "{lost:?}");
+}
+
+/// What goes on has no entry: it is translated anew, to any of the pods. Only one in four comes by the same one.
+fn a_node_that_forgets_resets() {
+    // In turn they would go where they were: their packets come in the order of their connections.
+    let lost = with("conntrack-flush", "--scheduler random");
+    assert!(!lost.is_empty());
+    assert!(lost.iter().all(|reason| reason == "reset"), "{lost:?}");
+}
+
+/// The rules still choose pods whose process has ended: attempts fail, or end with the next packet.
+fn endpoints_that_come_late() {
+    let lab = Lab::run("--director nft --fault endpoint-lag=2s@100ms --prestop 100ms --response-timeout 2s");
+    let failed = lab.file("run.jsonl").iter().filter(|l| l["kind"] == "attempt-failed").count();
+    assert!(failed > 0, "{}", lab.done);
 }
