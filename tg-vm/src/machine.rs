@@ -145,7 +145,10 @@ fn arguments(image: &Path, job: &Job<'_>, output: Option<&Path>, files: &Files) 
     add("-kernel", image.into());
     add("-initrd", files.initramfs.as_os_str().into());
     // On a busy host emulated timer interrupts come late: the kernel's test of them would end in a panic.
-    add("-append", "console=ttyS0 quiet loglevel=4 panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check".into());
+    add(
+        "-append",
+        "console=ttyS0 quiet loglevel=4 panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check".into(),
+    );
     add("-chardev", with_path("file,id=console,path=", &files.console));
     add("-serial", "chardev:console".into());
     add("-device", "virtio-serial-pci".into());

@@ -1,9 +1,9 @@
 //! A histogram with a fixed range, allocated once. Changes when what is asked of one does.
 //!
-//! Values, ranks and text are those of the crate hdrhistogram, against which tests hold them. It is not used
-//! itself because it goes through its whole table, 124 KiB, to add, clear or encode: with a dozen of them and
-//! once a second that was a quarter of a run's memory, and time that delayed packets. Here only what lies
-//! between the smallest and the largest value is touched, usually a third of it.
+//! Values, ranks and text are those of the crate hdrhistogram, which reads the text, and against which tests hold
+//! the rest. Its own table is not recorded into because it is gone through whole, 124 KiB, to add, clear or encode:
+//! with a dozen of them and once a second that was a quarter of a run's memory, and time that delayed packets. Here
+//! only what lies between the smallest and the largest value is touched, usually a third of it.
 
 mod text;
 
@@ -19,6 +19,8 @@ const SIGNIFICANT_DIGITS: u8 = 3;
 const PARTS_LOG2: u32 = 10;
 /// Counters: up to the power of two above [`VALUE_MAX_NS`].
 const TABLE_LEN: usize = ((VALUE_MAX_NS.ilog2() - PARTS_LOG2 + 2) as usize) << PARTS_LOG2;
+/// The largest value that has a counter.
+const TABLE_MAX: u64 = (2 << VALUE_MAX_NS.ilog2()) - 1;
 
 /// Counts of nanosecond values from 1 to [`VALUE_MAX_NS`], three significant digits each. A value
 /// outside is counted at the border, and in [`Histogram::clamped`].
