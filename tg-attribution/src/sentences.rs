@@ -64,8 +64,7 @@ fn landed(world: &World, facts: &Facts) -> Option<String> {
     let scheduler = schedulers(facts).into_iter().next();
     if landed.is_empty() {
         let told = went && facts.totals.lost > 0 && facts.totals.reconnects > 0;
-        let because = scheduler.map_or(String::new(), |s| format!(" ({s})"));
-        return told.then(|| format!("No reconnect that was lost again had landed on a pod that was to go{because}."));
+        return told.then(|| stayed(facts, scheduler.as_deref()));
     }
     let by_upgrade = !world.cluster.rollouts.all.is_empty();
     let pods = if by_upgrade { "pods of the old ReplicaSet" } else { "pods that were to go" };
@@ -80,6 +79,20 @@ fn landed(world: &World, facts: &Facts) -> Option<String> {
         (had, u) => format!("; {had} of them had a ready new pod to choose, and of {u} that is not known"),
     };
     Some(format!("{n} landed on {pods}{because}{choice}."))
+}
+
+/// No reconnect to a pod that was to go.
+fn stayed(facts: &Facts, scheduler: Option<&str>) -> String {
+    let because = match scheduler {
+        Some(s @ ("lc" | "wlc" | "sed" | "nq")) => {
+            format!(", because {s} takes the pod with the fewest connections, and that was a new one each time")
+        }
+        Some(s) => format!(" (by {s})"),
+        None => String::new(),
+    };
+    let n = facts.totals.reconnects;
+    let which = if n == 1 { "The reconnect was not".to_owned() } else { format!("None of {n} reconnects was") };
+    format!("{which} lost again with a pod that was to go{because}.")
 }
 
 /// The longer a pod of the old ReplicaSet stays, the more reconnects it collects.

@@ -11,7 +11,9 @@ impl<'a> Case<'a> {
     /// The first FIN or RST that the pod's side sent, up to the connection's end, in words.
     pub fn pod_side_end(&self) -> Option<(Source, String)> {
         let ended = self.ended();
-        let mut told = self.events().filter(|(t, _)| t.source.at.perhaps_by(ended));
+        // A proxy tells of an end once, whenever it comes to it.
+        let by_then = |t: &Told, e: &NodeEvent| matches!(e, NodeEvent::ProxyConn(_)) || t.source.at.perhaps_by(ended);
+        let mut told = self.events().filter(|(t, e)| by_then(t, e));
         told.find_map(|(told, event)| Some((told.source, self.pod_side_words(told, event)?)))
     }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod confusion;
+mod damage;
 mod pieces;
 mod properties;
 mod sim;

@@ -39,7 +39,7 @@ fn lossy(inputs: &Inputs, percent: u64, seed: u64) -> Inputs {
 }
 
 /// A case is two whole runs: fewer than usual, where nobody asks for a number.
-fn config() -> ProptestConfig {
+pub fn config() -> ProptestConfig {
     let asked = std::env::var_os("PROPTEST_CASES").is_some();
     if asked { ProptestConfig::default() } else { ProptestConfig::with_cases(60) }
 }

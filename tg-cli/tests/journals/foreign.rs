@@ -34,7 +34,7 @@ fn not_there_or_a_directory() {
     let files = Files::new();
     let directory = files.0.path().to_str().unwrap();
     for (file, words) in [
-        (directory, "it is a directory: give a journal, or ctraffic's statistics"),
+        (directory, "it is a directory without run.jsonl: give what `lab --output` wrote, or a journal"),
         ("/nowhere/run.jsonl", "No such file or directory"),
         (&format!("{TG}/run.jsonl"), "Not a directory"),
     ] {

@@ -50,9 +50,7 @@ pub fn reset_storm() {
     let kept = Kept::new();
     lab(&["--scheduler", "lc", "--fault", "reset-storm@300ms", &kept.option()]);
     let pod = victim(&kept, "reset-storm");
-    let reset: Vec<_> = kept.closed().into_iter().filter(|c| c.reason == EndReason::Reset).collect();
-    let of_pod = reset.iter().filter(|c| c.host.as_ref() == Some(&pod)).count();
-    assert!(of_pod >= 4, "{reset:?}");
+    assert!(kept.ended_on(&pod, EndReason::Reset) >= 4);
     assert!(ends(&kept, ProxyEnd::Proxy) >= 4);
 }
 
@@ -61,8 +59,7 @@ pub fn pod_blackhole() {
     let options = ["--scheduler", "lc", "--fault", "pod-blackhole=1s@300ms", "--settle", "2s"];
     lab(&[&options[..], &["--response-timeout", "400ms", &kept.option()]].concat());
     let pod = victim(&kept, "pod-blackhole");
-    let stalled: Vec<_> = kept.closed().into_iter().filter(|c| c.reason == EndReason::ResponseTimeout).collect();
-    assert!(stalled.iter().filter(|c| c.host.as_ref() == Some(&pod)).count() >= 4, "{stalled:?}");
+    assert!(kept.ended_on(&pod, EndReason::ResponseTimeout) >= 4);
     assert_eq!(kept.truth("healed").len(), 1);
 }
 

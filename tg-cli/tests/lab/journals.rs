@@ -11,6 +11,7 @@ use tg_model::cluster_event::{ClusterEvent, ClusterLine, ClusterReader, PodPhase
 use tg_model::journal::{Closed, Line, Reader};
 use tg_model::lab_plan::{LabPlan, SchedulerKind};
 use tg_model::node_event::{NodeEvent, NodeLine, NodeReader, ProxyConnPhase};
+use tg_model::outcome::EndReason;
 
 /// A folder for a lab, and what is in it.
 pub struct Kept {
@@ -67,6 +68,30 @@ impl Kept {
             }
         }
         closed
+    }
+
+    /// What was chosen for each client's end.
+    pub fn chosen(&self) -> HashMap<SocketAddr, SocketAddr> {
+        let decided = |event| match event {
+            NodeEvent::ProxyDecision(d) => d.chosen.map(|chosen| (d.client, chosen)),
+            _ => None,
+        };
+        self.node().into_iter().filter_map(decided).collect()
+    }
+
+    /// Where each pod listened.
+    pub fn listened(&self) -> HashMap<String, SocketAddr> {
+        let of = |t: serde_json::Value| {
+            (t["pod"].as_str().unwrap().to_owned(), t["listen"][0].as_str().unwrap().parse().unwrap())
+        };
+        self.truth("started").into_iter().map(of).collect()
+    }
+
+    /// Connections that ended for that reason, of those that were put on the pod.
+    pub fn ended_on(&self, pod: &str, reason: EndReason) -> usize {
+        let (chosen, address) = (self.chosen(), self.listened()[pod]);
+        let on_pod = |c: &&Closed| c.reason == reason && chosen.get(&c.established.local) == Some(&address);
+        self.closed().iter().filter(on_pod).count()
     }
 
     /// Lines of the truth of that kind.
@@ -128,22 +153,16 @@ fn names(folder: &Path) -> BTreeSet<String> {
 pub fn decisions() {
     let kept = Kept::new();
     lab(&["--scheduler", "rr", &kept.option()]);
-    let mut pods: HashMap<SocketAddr, String> = HashMap::new();
-    for started in kept.truth("started") {
-        let listen = started["listen"][0].as_str().unwrap().parse().unwrap();
-        pods.insert(listen, started["pod"].as_str().unwrap().to_owned());
-    }
-    let mut chosen = HashMap::new();
-    for event in kept.node() {
-        if let NodeEvent::ProxyDecision(d) = event {
-            assert!(d.candidates.iter().any(|c| Some(c.address) == d.chosen && c.weight == 1), "{d:?}");
-            chosen.insert(d.client, d.chosen.unwrap());
-        }
-    }
+    let decided = |event: &NodeEvent| match event {
+        NodeEvent::ProxyDecision(d) => d.candidates.iter().any(|c| Some(c.address) == d.chosen && c.weight == 1),
+        _ => true,
+    };
+    assert!(kept.node().iter().all(decided), "what was chosen is not among what took connections");
+    let (chosen, listened) = (kept.chosen(), kept.listened());
     let closed = kept.closed();
     assert!(closed.iter().filter(|c| c.reason.is_lost()).count() >= 16);
     for c in closed {
         let backend = chosen.get(&c.established.local).unwrap_or_else(|| panic!("no decision: {c:?}"));
-        assert_eq!(c.host.as_ref(), pods.get(backend), "{c:?}");
+        assert_eq!(c.host.as_ref().and_then(|pod| listened.get(pod)), Some(backend), "{c:?}");
     }
 }

@@ -2,11 +2,12 @@
 //! follows from a pod's change does.
 
 use super::error::LabError;
-use super::ground::{Ground, PodHome, PodPlace};
+use super::ground::{Ground, PodPlace};
 use super::journal::Journals;
 use super::kubelet::{Effect, Kubelet, Times};
+use super::member::Member;
 use super::names::{DEPLOYMENT, Names};
-use super::process::{Process, Server};
+use super::process::Process;
 use super::truth::Truth;
 use crate::deployment::{Command, Deployment, PodId, PodUpdate, ReplicaSet};
 use mio::{Events, Interest, Poll, Token};
@@ -20,27 +21,11 @@ use tg_model::cluster_event::{
     ClusterEvent, Endpoint, EndpointsChange, NodeChange, Pod, PodChange, PodPhase, Rollout, RolloutPhase,
 };
 use tg_model::lab_plan::LabPlan;
-use tg_model::plan::Transport;
 use tg_model::time::Nanos;
 
 const EVENTS: usize = 64;
 /// A pod that is started again so often without ever listening is given up, and the lab with it.
 const STARTS_MAX: u32 = 3;
-
-/// A pod and its process.
-#[derive(Debug)]
-pub struct Member {
-    /// As the cluster has it.
-    pub pod: Pod,
-    /// It belongs to the ReplicaSet that the upgrade makes.
-    pub new: bool,
-    /// What became of it last.
-    pub phase: PodPhase,
-    home: PodHome,
-    process: Option<Process>,
-    /// Starts since it listened last.
-    starts: u32,
-}
 
 /// See the module.
 pub struct Cluster {
@@ -243,17 +228,9 @@ impl Cluster {
 
     fn start(&mut self, now: Nanos, id: PodId) -> Result<(), LabError> {
         let Some(member) = self.pods.get_mut(&id) else { return Ok(()) };
-        let Member { pod, new, home, .. } = &*member;
-        let server = Server {
-            program: &self.program,
-            name: &pod.name,
-            uid: &pod.uid,
-            node: &pod.node,
-            udp: self.plan.transport == Transport::Udp,
-            home,
-        };
-        let mut process = Process::start(&server)?;
-        let truth = Truth::Started { pod: pod.name.clone(), listen: home.listen.clone(), doomed: !new };
+        let mut process = member.start(&self.program, self.plan.transport)?;
+        let (pod, listen) = (member.pod.name.clone(), member.home.listen.clone());
+        let truth = Truth::Started { pod, listen, doomed: !member.new };
         let registered = self.poll.registry().register(process.heard(), Token(id.0 as usize), Interest::READABLE);
         registered.map_err(LabError::io("listening to a pod's output"))?;
         member.process = Some(process);
@@ -296,17 +273,7 @@ impl Cluster {
 
     /// The endpoints are others: the journal is told, and the balancer, now or later.
     fn endpoints(&mut self, now: Nanos) -> Result<(), LabError> {
-        let mut endpoints = Vec::new();
-        for member in self.pods.values() {
-            let (ready, terminating) = (member.phase == PodPhase::Ready, member.phase == PodPhase::Terminating);
-            endpoints.extend(member.home.listen.iter().map(|address| Endpoint {
-                address: *address,
-                pod_uid: member.pod.uid.clone(),
-                ready,
-                serving: ready || terminating,
-                terminating,
-            }));
-        }
+        let endpoints: Vec<Endpoint> = self.pods.values().flat_map(Member::endpoints).collect();
         let change = EndpointsChange { service: DEPLOYMENT.into(), endpoints: endpoints.clone() };
         self.journals.event(now, ClusterEvent::Endpoints(change))?;
         self.late.push_back((now + self.lag.into(), endpoints));

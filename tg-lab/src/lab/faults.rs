@@ -1,8 +1,9 @@
 //! What goes wrong on purpose: when, and to whom. Changes when a fault is added.
 
-use super::cluster::{Cluster, Member};
+use super::cluster::Cluster;
 use super::error::LabError;
 use super::ground::NetworkFault;
+use super::member::Member;
 use super::truth::Truth;
 use crate::deployment::PodId;
 use nix::sys::signal::Signal;

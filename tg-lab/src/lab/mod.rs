@@ -1,4 +1,4 @@
-//! The lab as a whole: from a plan to the journals of what happened. Changes when the order of its phases does.
+//! The lab as a whole: from a plan to the journals of what happened. Changes when what an embedder asks for does.
 //!
 //! ```text
 //! pods start ─▶ traffic ─▶ settle ─▶ upgrade … complete, and the last old pod gone ─▶ settle ─▶ traffic ends
@@ -17,9 +17,10 @@
 //! | module | what it is | |
 //! |---|---|---|
 //! | [`ground`] | what the lab asks of what gives pods a place and balances traffic to them | |
+//! | [`phases`] | the phases above | |
 //! | [`cluster`] | obeys the Deployment, runs the pods, tells balancer and journal | |
 //! | [`kubelet`] | what becomes of pods, and when | pure |
-//! | [`process`] | a pod's process | |
+//! | [`member`], [`process`] | a pod, and its process | |
 //! | [`traffic`] | the run of tg-core | |
 //! | [`faults`] | what goes wrong on purpose | |
 //! | [`journal`], [`truth`], [`folder`] | the files | |
@@ -32,7 +33,9 @@ mod folder;
 mod ground;
 mod journal;
 mod kubelet;
+mod member;
 mod names;
+mod phases;
 mod process;
 mod progress;
 mod traffic;
@@ -47,26 +50,16 @@ pub use truth::{Truth, TruthLine};
 use crate::director::namespaces::{self, Namespaces};
 use crate::director::userspace::Userspace;
 use cluster::Cluster;
-use faults::Faults;
 use folder::Folder;
 use journal::Journals;
+use phases::Lab;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use tg_core::run::RunHandle;
-use tg_core::sys::{clock, limits};
+use tg_core::sys::limits;
 use tg_model::lab_plan::{DirectorKind, LabPlan};
-use tg_model::plan::Plan;
 use tg_model::summary::{RunEnding, Summary};
-use tg_model::time::Nanos;
-
-/// How often the progress is told, and a stop looked for.
-const TICK: Duration = Duration::from_millis(100);
-/// So long nothing may happen where something must: as `progressDeadlineSeconds` of a Deployment.
-const DEADLINE: Duration = Duration::from_secs(600);
-/// So long all connections may take to be there.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(60);
 
 /// How a lab is run.
 pub struct Options {
@@ -186,134 +179,4 @@ fn ground_for(plan: &LabPlan, folder: &Path, program: &Path, command: &[String])
         DirectorKind::Userspace => Ok(Box::new(Userspace::start(plan, folder, command)?)),
         DirectorKind::Nft | DirectorKind::Ipvs => Ok(Box::new(Namespaces::start(plan, folder, Some(program))?)),
     }
-}
-
-/// A lab under way.
-struct Lab<'a> {
-    plan: &'a LabPlan,
-    traffic: Plan,
-    stop: Arc<AtomicBool>,
-    watch: Box<dyn FnMut(&Progress) + Send>,
-    command: Vec<String>,
-    folder: PathBuf,
-    phase: Phase,
-}
-
-/// The traffic and what goes wrong beside it.
-struct Under {
-    handle: RunHandle,
-    faults: Faults,
-}
-
-impl Lab<'_> {
-    /// All phases; the traffic, ended but for its outcome, and whether it was broken off.
-    fn carry_out(&mut self, cluster: &mut Cluster) -> Result<(Option<RunHandle>, bool), LabError> {
-        let replicas = self.plan.replicas;
-        if !self.until(cluster, None, Ends::Deadline(DEADLINE), &|c, _| c.ready() >= replicas)? {
-            return Ok((None, true));
-        }
-        let enter = cluster.ground.client()?;
-        let others = descriptors(self.plan);
-        let handle = traffic::start(self.traffic.clone(), enter, &self.folder.join(RUN), others, &self.command)?;
-        let start = Nanos(handle.header().monotonic_ns);
-        let mut under = Under { handle, faults: Faults::new(&self.plan.faults, start, self.plan.seed) };
-        let whole = self.under_traffic(cluster, &mut under, start)?;
-        self.phase = Phase::Ending;
-        under.handle.stop();
-        while !under.handle.is_finished() {
-            self.step(cluster, Some(&mut under), None)?;
-        }
-        Ok((Some(under.handle), !whole))
-    }
-
-    /// From the first connection to the end of the last phase; false where it was broken off.
-    fn under_traffic(&mut self, cluster: &mut Cluster, under: &mut Under, start: Nanos) -> Result<bool, LabError> {
-        let settle = Nanos::from(self.plan.settle);
-        let conns = u64::from(self.plan.conns);
-        self.phase = Phase::Settling;
-        let all_there =
-            |_: &Cluster, h: Option<&RunHandle>| h.is_some_and(|h| h.snapshot().totals.established >= conns);
-        if !self.until(cluster, Some(under), Ends::Deadline(CONNECT_DEADLINE), &all_there)?
-            || !self.until(cluster, Some(under), Ends::At(start + settle), &|_, _| false)?
-        {
-            return Ok(false);
-        }
-        self.phase = Phase::Upgrading;
-        let now = clock::monotonic();
-        cluster.upgrade(now)?;
-        under.faults.upgrade(now);
-        if !self.until(cluster, Some(under), Ends::Deadline(DEADLINE), &|c, _| c.is_upgraded())? {
-            return Ok(false);
-        }
-        self.phase = Phase::SettlingAgain;
-        self.until(cluster, Some(under), Ends::At(clock::monotonic() + settle), &|_, _| false)
-    }
-
-    /// Goes on until it is so; false where the lab was stopped, or the traffic ended.
-    fn until(
-        &mut self,
-        cluster: &mut Cluster,
-        mut under: Option<&mut Under>,
-        ends: Ends,
-        is_so: &dyn Fn(&Cluster, Option<&RunHandle>) -> bool,
-    ) -> Result<bool, LabError> {
-        let entered = clock::monotonic();
-        let limit = match ends {
-            Ends::At(at) => at,
-            Ends::Deadline(span) => entered + span.into(),
-        };
-        loop {
-            let handle = under.as_ref().map(|u| &u.handle);
-            if is_so(cluster, handle) {
-                return Ok(true);
-            }
-            if self.stop.load(Ordering::SeqCst) || handle.is_some_and(RunHandle::is_finished) {
-                return Ok(false);
-            }
-            if clock::monotonic() >= limit {
-                return match ends {
-                    Ends::At(_) => Ok(true),
-                    Ends::Deadline(span) => Err(LabError::Failed(format!(
-                        "{} took longer than {} s: {}",
-                        self.phase.name(),
-                        span.as_secs(),
-                        self.state(cluster, handle).summary(),
-                    ))),
-                };
-            }
-            self.step(cluster, under.as_deref_mut(), Some(limit))?;
-        }
-    }
-
-    /// Does what is due, tells how it goes, waits for what comes next.
-    fn step(
-        &mut self,
-        cluster: &mut Cluster,
-        mut under: Option<&mut Under>,
-        limit: Option<Nanos>,
-    ) -> Result<(), LabError> {
-        let now = clock::monotonic();
-        if let Some(under) = &mut under {
-            under.faults.advance(now, cluster)?;
-        }
-        cluster.advance(now)?;
-        let state = self.state(cluster, under.as_ref().map(|u| &u.handle));
-        (self.watch)(&state);
-        let faults = under.and_then(|u| u.faults.wake_at());
-        let next = [cluster.wake_at(now), faults, limit].into_iter().flatten().min();
-        cluster.wait(next.unwrap_or(Nanos::MAX).min(now + TICK.into()))
-    }
-
-    fn state(&self, cluster: &mut Cluster, handle: Option<&RunHandle>) -> Progress {
-        Progress::new(self.phase, cluster, handle.map(RunHandle::snapshot))
-    }
-}
-
-/// What ends a phase besides its condition.
-#[derive(Clone, Copy)]
-enum Ends {
-    /// Time: that is its end.
-    At(Nanos),
-    /// Time: that is an error.
-    Deadline(Duration),
 }

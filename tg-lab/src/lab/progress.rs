@@ -60,7 +60,7 @@ pub struct Progress {
 impl Progress {
     pub(super) fn new(phase: Phase, cluster: &mut Cluster, traffic: Option<Snapshot>) -> Progress {
         let loads: BTreeMap<String, u64> = cluster.ground.loads().into_iter().collect();
-        let of = |m: &super::cluster::Member| PodProgress {
+        let of = |m: &super::member::Member| PodProgress {
             name: m.pod.name.clone(),
             new: m.new,
             phase: m.phase,
