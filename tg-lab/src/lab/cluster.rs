@@ -94,16 +94,21 @@ impl Cluster {
                 break;
             }
         }
-        while self.late.front().is_some_and(|(at, _)| *at <= now) {
-            if let Some((_, endpoints)) = self.late.pop_front() {
-                self.ground.set_endpoints(&endpoints)?;
-            }
-        }
+        self.program(now)?;
         if !self.complete && self.deployment.complete(now) {
             self.complete = true;
             self.rollout(now, RolloutPhase::Complete)?;
         }
         Ok(())
+    }
+
+    /// Directors hear of the endpoints of by now: once of several changes at a time, as kube-proxy has it.
+    fn program(&mut self, now: Nanos) -> Result<(), LabError> {
+        let mut newest = None;
+        while self.late.front().is_some_and(|(at, _)| *at <= now) {
+            newest = self.late.pop_front();
+        }
+        newest.map_or(Ok(()), |(_, endpoints)| self.ground.set_endpoints(&endpoints))
     }
 
     /// When time alone brings something.
@@ -201,6 +206,8 @@ impl Cluster {
         match effect {
             Effect::Start(id) => self.start(now, id),
             Effect::Term(id) => {
+                // Nothing is sent to a pod that ends, but where there is a lag.
+                self.program(now)?;
                 self.told(now, id, |pod| Truth::Term { pod })?;
                 self.signal(id, Signal::SIGTERM);
                 Ok(())
@@ -269,9 +276,6 @@ impl Cluster {
         let endpoints: Vec<Endpoint> = self.pods.values().flat_map(Member::endpoints).collect();
         let change = EndpointsChange { service: DEPLOYMENT.into(), endpoints: endpoints.clone() };
         self.journals.event(now, ClusterEvent::Endpoints(change))?;
-        if self.lag.is_zero() && self.late.is_empty() {
-            return self.ground.set_endpoints(&endpoints);
-        }
         self.late.push_back((now + self.lag.into(), endpoints));
         Ok(())
     }
