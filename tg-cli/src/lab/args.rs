@@ -12,6 +12,7 @@ use tg_model::lab_plan::{
 use tg_model::plan::Transport;
 
 /// A rolling upgrade behind a balancer, under traffic.
+#[allow(rustdoc::broken_intra_doc_links, reason = "what is in brackets may be left out, shown by --help")]
 #[derive(Clone, Debug, Args)]
 pub struct LabArgs {
     /// What balances: a `userspace` proxy (no privileges), `nft` (nftables,

@@ -16,15 +16,15 @@
 //!
 //! | module | what it is | |
 //! |---|---|---|
-//! | [`ground`] | what the lab asks of what gives pods a place and balances traffic to them | |
-//! | [`phases`] | the phases above | |
-//! | [`cluster`] | obeys the Deployment, runs the pods, tells balancer and journal | |
-//! | [`kubelet`] | what becomes of pods, and when | pure |
-//! | [`member`], [`process`] | a pod, and its process | |
-//! | [`traffic`] | the run of tg-core | |
-//! | [`faults`] | what goes wrong on purpose | |
-//! | [`journal`], [`truth`], [`folder`] | the files | |
-//! | [`names`] | pods' names | pure |
+//! | `ground` | what the lab asks of what gives pods a place and balances traffic to them | |
+//! | `phases` | the phases above | |
+//! | `cluster` | obeys the Deployment, runs the pods, tells balancer and journal | |
+//! | `kubelet` | what becomes of pods, and when | pure |
+//! | `member`, `process` | a pod, and its process | |
+//! | `traffic` | the run of tg-core | |
+//! | `faults` | what goes wrong on purpose | |
+//! | `journal`, `truth`, `folder` | the files | |
+//! | `names` | pods' names | pure |
 
 mod cluster;
 mod error;

@@ -8,13 +8,13 @@
 //!
 //! | module | what it does | |
 //! |---|---|---|
-//! | [`service`] | which backend a connection gets | pure |
-//! | [`nodes`] | which node it comes by; what is told of it | |
-//! | [`relay`] | one TCP connection: bytes, FIN and RST both ways | |
-//! | [`streams`], [`flows`] | all of TCP's, all of UDP's | |
-//! | [`worker`] | their thread | |
-//! | [`journal`] | a node's journal | |
-//! | [`addresses`] | free addresses, also beside other labs | |
+//! | `service` | which backend a connection gets | pure |
+//! | `nodes` | which node it comes by; what is told of it | |
+//! | `relay` | one TCP connection: bytes, FIN and RST both ways | |
+//! | `streams`, `flows` | all of TCP's, all of UDP's | |
+//! | `worker` | their thread | |
+//! | `journal` | a node's journal | |
+//! | `addresses` | free addresses, also beside other labs | |
 
 mod addresses;
 mod flows;
