@@ -258,6 +258,8 @@ mod tests {
     fn wrr_comes_round() {
         let list = &[(1, 2, 0), (2, 1, 0)][..];
         assert_eq!(said("wrr", &[(1, list), (1, list), (2, list), (1, list), (1, list), (1, list)]), "???ccd");
+        // Nobody would take it: whom it chose all the same cannot be right.
+        assert_eq!(said("wrr", &[(1, &[(1, 0, 0)]), (1, &[(1, 0, 0)])]), "dd");
     }
 
     #[test]

@@ -52,6 +52,10 @@ impl Judge for Weighted {
         }
         let step = self.list.iter().map(|(_, weight)| weight.unsigned_abs()).fold(0, gcd).max(1);
         let round: u64 = self.list.iter().map(|(_, weight)| u64::from(weight.unsigned_abs() / step)).sum();
+        if round == 0 {
+            // Nobody takes connections: there is nothing to choose.
+            return against(choice.chosen, Vec::new());
+        }
         let judgement = match usize::try_from(round).ok().and_then(|round| self.chosen.len().checked_sub(round)) {
             Some(before) => against(choice.chosen, self.chosen[before].into_iter().collect()),
             None => Judgement::Unknown,

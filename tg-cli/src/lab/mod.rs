@@ -129,8 +129,12 @@ fn wait_for_signals(mut signals: StopSignals, stop: Arc<AtomicBool>) -> Result<s
 fn needs(plan: &LabPlan) -> String {
     let what = match plan.director {
         DirectorKind::Userspace => "pods are processes behind a proxy on loopback: no privileges needed",
-        DirectorKind::Nft => "pods are network namespaces behind nftables: needs root",
-        DirectorKind::Ipvs => "pods are network namespaces behind IPVS: needs root, ipvsadm and ip_vs",
+        DirectorKind::Nft => {
+            "pods are network namespaces behind nftables: needs root,\n  nft, conntrack, ss, nsenter, setpriv"
+        }
+        DirectorKind::Ipvs => {
+            "pods are network namespaces behind IPVS: needs root, ip_vs,\n  ipvsadm, nft, conntrack, ss, nsenter, setpriv"
+        }
     };
     let connections = if plan.transport == Transport::Tcp { "connection" } else { "UDP flow" };
     let (pods, connections) = (some(plan.replicas.into(), "pod"), some(plan.conns.into(), connections));
@@ -150,12 +154,15 @@ fn problem(error: LabError) -> Problem {
 
 /// The report, whatever else there is to complain about; then that.
 fn finish(command: &LabCommand, plan: &LabPlan, outcome: &Outcome) -> Result<(), Problem> {
-    outcome.notes.iter().for_each(|note| output::stderr(&format!("note: {note}")));
     let shown = report::text(plan, outcome).and_then(|text| output::stdout(text.as_bytes()));
     outcome.notes.iter().for_each(|note| output::stderr(&format!("note: {note}")));
     let mut failed = false;
     if let Some(error) = &outcome.journal_error {
         output::stderr(&format!("error: writing the run's journal: {error}; the tables are whole all the same"));
+        failed = true;
+    }
+    if let Some(error) = &outcome.end_error {
+        output::stderr(&format!("error: ending the lab: {error}; the tables are whole all the same"));
         failed = true;
     }
     if outcome.interrupted {

@@ -108,7 +108,13 @@ pub fn report(args: &ReportArgs) -> Result<(), Problem> {
     if let Some(run) = &args.run {
         let journals =
             Journals { run: run.clone(), nodes: args.events.clone(), cluster: args.cluster.clone(), lab: None };
-        return attributed(args, &run.display().to_string(), &journals, false);
+        // As of a folder: the forms that know a run alone show the run.
+        let of_run = args.analyze.is_some() || args.format == Format::Ctraffic;
+        return if of_run {
+            one(args, run, false)
+        } else {
+            attributed(args, &run.display().to_string(), &journals, false)
+        };
     }
     let several = args.files.len() > 1;
     let mut failed = false;

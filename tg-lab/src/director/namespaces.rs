@@ -222,6 +222,8 @@ impl Ground for Namespaces {
     fn heal(&mut self, fault: &NetworkFault) -> Result<(), LabError> {
         let network = self.network()?;
         match fault {
+            // One that ended meanwhile has nothing to be healed.
+            NetworkFault::PodBlackhole { pod } if !self.pods.contains_key(pod) => {}
             NetworkFault::PodBlackhole { pod } => network.plug_pod(pod)?,
             NetworkFault::NodeLoss { node } => network.plug_node(node_number(node)?)?,
             NetworkFault::EcmpChange if self.ecmp => network.route_service(&self.all_nodes())?,

@@ -60,6 +60,8 @@ pub struct Faults {
     /// With the upgrade.
     with_upgrade: Vec<Fault>,
     cures: Vec<(Nanos, FaultKind, Cure)>,
+    /// Those that had nobody to hit.
+    missed: Vec<FaultKind>,
     random: Random,
 }
 
@@ -68,12 +70,18 @@ impl Faults {
     pub fn new(faults: &[Fault], start: Nanos, seed: u64) -> Faults {
         let due = faults.iter().filter_map(|f| f.at.map(|at| (start + at.into(), *f))).collect();
         let with_upgrade = faults.iter().filter(|f| f.at.is_none()).copied().collect();
-        Faults { due, with_upgrade, cures: Vec::new(), random: Random::new(seed) }
+        Faults { due, with_upgrade, cures: Vec::new(), missed: Vec::new(), random: Random::new(seed) }
     }
 
     /// The upgrade begins.
     pub fn upgrade(&mut self, now: Nanos) {
         self.due.extend(self.with_upgrade.drain(..).map(|f| (now, f)));
+    }
+
+    /// Those that were not made.
+    pub fn undone(&self) -> impl Iterator<Item = FaultKind> {
+        let left = self.due.iter().map(|(_, f)| f.kind).chain(self.with_upgrade.iter().map(|f| f.kind));
+        self.missed.iter().copied().chain(left)
     }
 
     /// When the next one comes, or ends.
@@ -100,7 +108,10 @@ impl Faults {
     }
 
     fn begin(&mut self, now: Nanos, fault: Fault, cluster: &mut Cluster) -> Result<(), LabError> {
-        let Some(blow) = self.aim(fault, cluster) else { return Ok(()) };
+        let Some(blow) = self.aim(fault, cluster) else {
+            self.missed.push(fault.kind);
+            return Ok(());
+        };
         let (pod, node) = blow.victim(cluster);
         // Before it is done: what follows from it comes later.
         cluster.journals.truth(now, Truth::Fault { fault: fault.kind, pod, node })?;

@@ -100,6 +100,8 @@ pub struct Outcome {
     pub interrupted: bool,
     /// Where and why the run's journal could not be written to its end.
     pub journal_error: Option<String>,
+    /// What could not be ended, or written, in order: an observer that died, say.
+    pub end_error: Option<String>,
     /// What should be known of how it was run.
     pub notes: Vec<String>,
     folder: Folder,
@@ -152,26 +154,29 @@ pub fn run(plan: &LabPlan, options: Options) -> Result<Outcome, LabError> {
     }
     let folder = Folder::open(output.as_deref())?;
     let ground = ground_for(plan, folder.path(), &program, &command)?;
-    let notes = ground.notes();
+    let mut notes = ground.notes();
     let vips = ground.vips();
     let journals = Journals::create(folder.path(), plan, names::DEPLOYMENT, &vips, &command)?;
     let mut cluster = Cluster::new(plan, program, ground, journals)?;
     let traffic = traffic::plan(plan, &vips, response_timeout)?;
     let folder_path = folder.path().to_owned();
-    let mut lab = Lab { plan, traffic, stop, watch, command, folder: folder_path, phase: Phase::Starting };
+    let mut lab =
+        Lab { plan, traffic, stop, watch, command, folder: folder_path, phase: Phase::Starting, notes: Vec::new() };
     let carried_out = lab.carry_out(&mut cluster);
     let finished = cluster.finish();
     let (handle, interrupted) = carried_out?;
     let ran = handle.map(|h| h.wait().map_err(|e| LabError::Failed(e.to_string()))).transpose()?;
-    finished?;
     let Some(ran) = ran else {
+        finished?;
         return Err(LabError::Failed("stopped before there was traffic: there is nothing to report".into()));
     };
     if ran.summary.ending == RunEnding::Failed {
         let why = ran.summary.error.unwrap_or_default();
         return Err(LabError::Failed(format!("the traffic ended early: {why}")));
     }
-    Ok(Outcome { summary: ran.summary, interrupted, journal_error: ran.journal_error, notes, folder })
+    notes.extend(lab.notes);
+    let end_error = finished.err().map(|e| e.to_string());
+    Ok(Outcome { summary: ran.summary, interrupted, journal_error: ran.journal_error, end_error, notes, folder })
 }
 
 fn ground_for(plan: &LabPlan, folder: &Path, program: &Path, command: &[String]) -> Result<Box<dyn Ground>, LabError> {

@@ -22,6 +22,8 @@ const TICK: Duration = Duration::from_millis(100);
 const DEADLINE: Duration = Duration::from_secs(600);
 /// So long all connections may take to be there.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(60);
+/// So long echoes that are still out are awaited at the end.
+const ENDING_MAX: Duration = Duration::from_secs(60);
 
 /// A lab under way.
 pub struct Lab<'a> {
@@ -34,6 +36,8 @@ pub struct Lab<'a> {
     /// Where its journal goes.
     pub folder: PathBuf,
     pub phase: Phase,
+    /// What is to be told besides.
+    pub notes: Vec<String>,
 }
 
 /// The traffic and what goes wrong beside it.
@@ -57,9 +61,18 @@ impl Lab<'_> {
         let whole = self.under_traffic(cluster, &mut under, start)?;
         self.phase = Phase::Ending;
         under.handle.stop();
+        let limit = clock::monotonic() + ENDING_MAX.into();
         while !under.handle.is_finished() {
+            if clock::monotonic() >= limit {
+                under.handle.abort();
+            }
             self.step(cluster, Some(&mut under), None)?;
         }
+        self.notes.extend(
+            under.faults.undone().map(|kind| {
+                format!("the fault {kind} was not made: nothing was there to hit, or its time did not come")
+            }),
+        );
         Ok((Some(under.handle), !whole))
     }
 

@@ -4,6 +4,7 @@
 use super::error::{NetworkError, Result};
 use super::netns::{Netns, within};
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -48,6 +49,8 @@ fn output(program: &'static str, words: &[&str], input: Input<'_>) -> std::io::R
         Input::None => Stdio::null(),
         Input::Text(_) => Stdio::piped(),
     });
+    // A terminal's Ctrl-C is the lab's, which ends in good order.
+    command.process_group(0);
     let mut child = command.spawn()?;
     if let (Input::Text(text), Some(mut stdin)) = (input, child.stdin.take()) {
         // What it does not read it has no use for: it tells why by its exit code.

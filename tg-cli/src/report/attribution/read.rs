@@ -6,13 +6,12 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use tg_attribution::{Inputs, Journal};
+use tg_lab::lab::{CLUSTER, RUN};
 use tg_model::journal::{JournalLine, Reader};
 use tg_model::summary::{Summary, SummaryBuilder};
 use tg_model::verdict::RunVerdict;
 
-/// A lab's folder has its journals under these names.
-const RUN: &str = "run.jsonl";
-const CLUSTER: &str = "cluster.jsonl";
+/// A node's journal in a lab's folder begins and ends so: `tg_lab::lab::node_file`.
 const NODE: &str = "node-";
 const JOURNAL: &str = ".jsonl";
 

@@ -9,9 +9,10 @@ use crate::lab::LabError;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tg_model::node_event::{NodeReader, Numbered, encode_node_line};
@@ -21,6 +22,8 @@ const READY: &str = "observing";
 /// A slow machine reads the kernel's types for some seconds.
 const START_MAX: Duration = Duration::from_secs(90);
 const END_MAX: Duration = Duration::from_secs(120);
+/// What it says is kept until somebody asks: no more lines than this, of which the first are the telling ones.
+const LINES_MAX: usize = 1000;
 
 /// An observer under way. Killed when dropped.
 #[derive(Debug)]
@@ -46,13 +49,15 @@ impl Observer {
         }
         command.arg("--output").arg(whole(folder));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        // A terminal's Ctrl-C is the lab's: it ends the observer after the traffic.
+        command.process_group(0);
         let mut child = command.spawn().map_err(LabError::io("starting the observer"))?;
-        let (tell, lines) = channel();
+        let (tell, lines) = sync_channel(LINES_MAX);
         let stderr = child.stderr.take();
         let said = std::thread::Builder::new().name("tg-observer".into()).spawn(move || {
             for line in stderr.into_iter().flat_map(|s| BufReader::new(s).lines()).map_while(Result::ok) {
                 // Read to its end even when nobody wants to know: the pipe must not fill.
-                let _ = tell.send(line);
+                let _ = tell.try_send(line);
             }
         });
         let said = Some(said.map_err(LabError::io("starting the thread that hears the observer"))?);

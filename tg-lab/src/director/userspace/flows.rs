@@ -121,8 +121,8 @@ impl Flows {
     fn begin(&mut self, vip: usize, client: SocketAddr, nodes: &mut Nodes, registry: &Registry) -> Option<usize> {
         let mut ticket = nodes.decide(vip, client)?;
         let any = match ticket.backend {
-            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::LOCALHOST, 0)),
         };
         let entry = self.flows.vacant_entry();
         let token = Token(self.services.len() + entry.key());
