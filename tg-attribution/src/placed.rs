@@ -115,10 +115,19 @@ fn to_doomed(case: &Case, decided: Option<&Decided>) -> Option<Finding> {
         Some((source, rollout)) => draft.proof(source, format!("the upgrade to {} had begun", rollout.replica_set)),
         None => draft.lacks("the beginning of an upgrade was not told"),
     };
-    let asked = life.terminating.map(|s| (s, format!("{} was asked to end, later", life.pod.name)));
+    let later = life.terminating.filter(|s| at.surely_by(s.at));
+    let asked = later.map(|s| (s, format!("{} was asked to end, later", life.pod.name)));
     let draft =
         draft.needs(asked, "that its pod was asked to end was not seen").lacks_if(upgrade_in_doubt(case, at), CLOCKS);
     Some(with_decision(case, draft, decided).finish())
+}
+
+const LAG: &str = "clocks are too far apart to tell whether its endpoint was still ready";
+
+/// Whether the endpoint may have left before it was chosen.
+fn lag_in_doubt(case: &Case, decided: Option<&Decided>, at: Moment) -> bool {
+    let chosen = decided.map(|d| d.decision.chosen).or(case.destination);
+    chosen.is_some_and(|chosen| case.world.cluster.endpoints.perhaps_not_ready(chosen, at))
 }
 
 const CLOCKS: &str = "clocks are too far apart to tell whether the upgrade had begun";
@@ -149,6 +158,8 @@ fn scheduled(case: &Case, decided: Option<&Decided>) -> Finding {
         }
         return Finding::unattributed(missing);
     }
-    let doubt = replaced && upgrade_in_doubt(case, placed_at(case, decided));
-    with_decision(case, case.draft(Cause::Scheduled).lacks_if(doubt, CLOCKS), decided).finish()
+    let at = placed_at(case, decided);
+    let draft = case.draft(Cause::Scheduled);
+    let draft = draft.lacks_if(replaced && upgrade_in_doubt(case, at), CLOCKS);
+    with_decision(case, draft.lacks_if(lag_in_doubt(case, decided, at), LAG), decided).finish()
 }

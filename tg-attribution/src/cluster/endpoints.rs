@@ -94,6 +94,17 @@ impl<'a> Endpoints<'a> {
         None
     }
 
+    /// Whether the address may have been one that takes no new connection, as far as the clocks tell.
+    pub fn perhaps_not_ready(&self, address: SocketAddr, then: Moment) -> bool {
+        let history = self.history(address);
+        let sure = history.partition_point(|s| s.source.at.surely_by(then));
+        let perhaps = history.partition_point(|s| s.source.at.perhaps_by(then));
+        // Before its first list it was not yet there: no list speaks of a time when it was not ready.
+        let from = sure.saturating_sub(1);
+        let began = history[..perhaps.max(from)].iter().position(Since::ready).unwrap_or(perhaps);
+        history.get(from.max(began)..perhaps).is_some_and(|states| states.iter().any(|s| !s.ready()))
+    }
+
     /// The service's whole list then. `of`: one of its endpoints.
     pub fn list_at(&self, of: SocketAddr, ns: i64) -> Option<(Source, &'a EndpointsChange)> {
         let after = self.lists.partition_point(|(s, _)| s.at.ns <= ns);

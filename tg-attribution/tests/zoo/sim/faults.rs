@@ -74,15 +74,19 @@ impl Scenario {
 pub fn play(sim: &mut Sim) {
     sim.now += 3_000 * MS;
     match sim.setup.scenario {
-        Scenario::Upgrade => upgrade(sim, |_| {}),
+        Scenario::Upgrade => upgrade(sim, |_| {}, |_| {}),
         Scenario::Lag => {
             sim.lag = 1_300 * MS;
-            upgrade(sim, |_| {});
+            // Some come again while a pod drains of which balancers have not heard yet.
+            upgrade(sim, |_| {}, |sim| some(sim, 20, server_closes));
         }
-        Scenario::Mixed => upgrade(sim, |sim| {
-            some(sim, 10, server_closes);
-            some(sim, 10, third_party);
-        }),
+        Scenario::Mixed => {
+            let mixed = |sim: &mut Sim| {
+                some(sim, 10, server_closes);
+                some(sim, 10, third_party);
+            };
+            upgrade(sim, mixed, |_| {});
+        }
         Scenario::PodKill => kill(sim),
         Scenario::PodFreeze => silent(sim, freeze),
         Scenario::PodBlackhole => silent(sim, blackhole),
@@ -103,8 +107,8 @@ pub fn play(sim: &mut Sim) {
     }
 }
 
-/// One pod after the other; `between` each two.
-fn upgrade(sim: &mut Sim, between: impl Fn(&mut Sim)) {
+/// One pod after the other; `between` each two, and while one is `draining`.
+fn upgrade(sim: &mut Sim, between: impl Fn(&mut Sim), draining: impl Fn(&mut Sim)) {
     sim.rollout(RolloutPhase::Started);
     let old: Vec<usize> = (0..sim.setup.replicas as usize).collect();
     for pod in old {
@@ -115,7 +119,10 @@ fn upgrade(sim: &mut Sim, between: impl Fn(&mut Sim)) {
         between(sim);
         sim.now += 400 * MS;
         sim.terminate(pod);
-        sim.now += 900 * MS;
+        let ends = sim.now + 900 * MS;
+        sim.now += 400 * MS;
+        draining(sim);
+        sim.now = ends.max(sim.now);
         stop(sim, pod, Cause::PodTerminated);
         sim.now += 150 * MS;
         sim.catch_up();
@@ -168,7 +175,9 @@ fn some(sim: &mut Sim, percent: u64, what: impl Fn(&mut Sim, u32)) {
 }
 
 fn server_closes(sim: &mut Sim, slot: u32) {
-    sim.ended_by_pod(slot, Cause::ServerClosed);
+    // One that was asked to end may close what it has before it ends: that is its end.
+    let asked = sim.pods[sim.live[&slot].pod].terminating;
+    sim.ended_by_pod(slot, if asked { Cause::PodTerminated } else { Cause::ServerClosed });
 }
 
 /// Somebody on the way resets both ends.
