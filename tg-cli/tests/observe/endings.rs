@@ -38,10 +38,15 @@ pub fn in_a_guest(suite: &mut Suite) {
         suite.test(format!("endings::{name}::{kind}"), NEEDS, move || body(kind));
     };
     test("unread_data", v6, unread_data);
+    test("linger_0", v4, linger_0);
+    test("firewall", v6, firewall);
+    test("orderly", v4, orderly);
     test("user_timeout", v4, user_timeout);
+    test("black_hole", v6, black_hole);
     // Before, there is no event of a reset that no socket sends.
     if gives_reasons() {
         test("closed_port", v6, closed_port);
+        test("half_open", v4, half_open);
     }
 }
 
