@@ -116,6 +116,25 @@ fn validator(name: &str, closed: bool) -> jsonschema::Validator {
     validator_of(schema, closed)
 }
 
+/// Each line is valid by the schema of its kind and by no other, which names all that is in it; no kind is missing.
+pub(crate) fn assert_valid_by_their_kind(schemas: Vec<(&'static str, Value)>, lines: impl Iterator<Item = Vec<u8>>) {
+    let validators: Vec<_> = schemas.into_iter().map(|(kind, s)| (kind, validator_of(s, true))).collect();
+    let mut met = Vec::new();
+    for text in lines {
+        let json: Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(json["v"], LINE_VERSION);
+        let kind = json["kind"].as_str().unwrap().to_owned();
+        for (other, validator) in &validators {
+            let errors: Vec<String> = validator.iter_errors(&json).map(|e| e.to_string()).collect();
+            assert_eq!(errors.is_empty(), *other == kind, "{json} by the schema of {other}: {errors:?}");
+        }
+        met.push(kind);
+    }
+    for (kind, _) in validators {
+        assert!(met.iter().any(|m| m == kind), "no line of kind {kind} was tried");
+    }
+}
+
 /// `closed`: what the schema does not name is an error.
 pub(crate) fn validator_of(mut schema: Value, closed: bool) -> jsonschema::Validator {
     if closed {
