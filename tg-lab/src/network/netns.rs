@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Where names of namespaces are.
 const NAMED: &str = "/run/netns";
@@ -127,15 +128,28 @@ pub(super) fn remove(names: &[String]) -> Result<()> {
     removed
 }
 
-/// Kills every process whose first thread is in one of these namespaces: a lab puts only its pods there.
+/// Kills every process whose first thread is in one of these namespaces (a lab puts only its pods there), and waits
+/// until they are gone: a killed one holds its sockets until the kernel comes to it.
 fn end_processes(inodes: &[u64]) {
     let inside: Vec<PathBuf> = inodes.iter().map(|inode| format!("net:[{inode}]").into()).collect();
-    let Ok(processes) = fs::read_dir("/proc") else { return };
+    // One that sleeps in the kernel for longer is left to it.
+    let until = Instant::now() + Duration::from_secs(5);
+    while kill_inside(&inside) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Whether any was there. One that ended, waited for or not, has no namespace any more.
+fn kill_inside(inside: &[PathBuf]) -> bool {
+    let Ok(processes) = fs::read_dir("/proc") else { return false };
+    let mut any = false;
     for process in processes.flatten() {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         if fs::read_link(process.path().join("ns/net")).is_ok_and(|link| inside.contains(&link)) {
+            any = true;
             // It may have ended meanwhile.
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
+    any
 }

@@ -1,6 +1,7 @@
 //! Which pod a connection gets, by the kernel's own balancers.
 
 use crate::support::{Capability, Suite};
+use crate::together;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -27,7 +28,7 @@ pub fn add(suite: &mut Suite) {
         ("a_changed_route_moves_connections_to_a_node_that_does_not_know_them", a_changed_route_moves_connections),
     ];
     for (name, body) in tests {
-        suite.test(format!("balance::{name}"), &NEEDS, body);
+        suite.test(format!("balance::{name}"), &NEEDS, together(body));
     }
     let of_ipvs: [(&str, fn()); 5] = [
         ("rr_takes_each_in_turn", rr_takes_each_in_turn),
@@ -38,7 +39,7 @@ pub fn add(suite: &mut Suite) {
     ];
     let needs = [&NEEDS[..], &[Capability::Ipvs]].concat();
     for (name, body) in of_ipvs {
-        suite.test(format!("ipvs::{name}"), &needs, body);
+        suite.test(format!("ipvs::{name}"), &needs, together(body));
     }
 }
 

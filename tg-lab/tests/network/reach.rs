@@ -1,6 +1,7 @@
 //! Who reaches whom.
 
 use crate::support::{Capability, Suite};
+use crate::together;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -19,7 +20,7 @@ pub fn add(suite: &mut Suite) {
         ("an_unplugged_node_is_silent_until_it_is_plugged_in", an_unplugged_node_is_silent),
     ];
     for (name, body) in tests {
-        suite.test(format!("reach::{name}"), &NEEDS, body);
+        suite.test(format!("reach::{name}"), &NEEDS, together(body));
     }
 }
 

@@ -1,10 +1,12 @@
 //! What stays of a network: nothing.
 
+use crate::alone;
 use crate::reach::network;
 use crate::support::{Capability, Suite};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 const NEEDS: [Capability; 2] = [Capability::Netns, Capability::Root];
 /// Set in a process of this binary that only builds a network, says its number, and waits.
@@ -17,7 +19,7 @@ pub fn add(suite: &mut Suite) {
         ("the_next_start_removes_what_a_killed_one_left", the_next_start_removes_what_a_killed_one_left),
     ];
     for (name, body) in tests {
-        suite.test(format!("remains::{name}"), &NEEDS, body);
+        suite.test(format!("remains::{name}"), &NEEDS, alone(body));
     }
 }
 
@@ -66,6 +68,17 @@ fn lives(pid: u32) -> bool {
     state.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
 
+/// It has no namespace any more, so no sockets; what the kernel does after that until it is a zombie may take it a
+/// moment.
+fn is_gone(pid: u32) -> bool {
+    assert!(std::fs::read_link(format!("/proc/{pid}/ns/net")).is_err(), "{pid} is in its namespace");
+    let until = Instant::now() + Duration::from_secs(10);
+    while lives(pid) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    !lives(pid)
+}
+
 fn nothing_is_left_of_one_that_ended() {
     let mut other = Other::start();
     assert_eq!(namespaces(other.number).len(), 4, "client, router, node, pod");
@@ -73,7 +86,7 @@ fn nothing_is_left_of_one_that_ended() {
     drop(other.child.stdin.take());
     assert!(other.child.wait().unwrap().success());
     assert_eq!(namespaces(other.number), [""; 0]);
-    assert!(!lives(other.sleeper));
+    assert!(is_gone(other.sleeper));
 }
 
 fn two_side_by_side_have_nothing_in_common() {
@@ -93,9 +106,7 @@ fn the_next_start_removes_what_a_killed_one_left() {
     assert!(lives(other.sleeper));
     let new = network(1);
     assert!(Path::new("/run/netns").join(new.client().name()).exists());
-    // Another test's may have the number by now.
-    if new.number() == other.number {
-        assert_eq!(namespaces(other.number).len(), 3, "client, router, node");
-    }
-    assert!(!lives(other.sleeper));
+    assert_eq!(new.number(), other.number, "the number is free again");
+    assert_eq!(namespaces(other.number).len(), 3, "client, router, node");
+    assert!(is_gone(other.sleeper));
 }
