@@ -1,7 +1,6 @@
 //! Streams a run's live figures: `cargo run -p tg-core --example live`.
 //!
 //! An embedded server, 80 connections at 5 packets/s for 5 seconds, a line each half second.
-#![allow(clippy::disallowed_methods)]
 
 use std::time::Duration;
 use tg_core::model::plan::{Plan, PlanSpec};
@@ -13,8 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plan = Plan::try_from(PlanSpec { duration: Some(Duration::from_secs(5)), ..PlanSpec::new(targets) })?;
     let handle = run::start(plan, run::Options::default())?;
     println!("engine {}", handle.header().engine);
-    while !handle.is_finished() {
-        std::thread::sleep(Duration::from_millis(500));
+    while !handle.wait_for(Duration::from_millis(500)) {
         let now = handle.snapshot();
         println!(
             "{:4.1} s: {} active, {} sent, {} received, {} lost, latency p99 {} µs, lateness p99 {} µs",

@@ -16,48 +16,51 @@ pub enum Display {
     /// Nothing.
     Silent,
     /// One line, redrawn.
-    Live { drawn: Option<Instant> },
+    Live { next: Instant, drawn: bool },
     /// `--monitor`.
-    Monitor { since: Instant, before: Option<Totals> },
+    Monitor { next: Instant, before: Option<Totals> },
 }
 
 impl Display {
     /// What suits stderr.
     pub fn new(monitor: bool) -> Display {
+        let now = Instant::now();
         match (monitor, io::stderr().is_terminal()) {
-            (true, _) => Display::Monitor { since: Instant::now(), before: None },
-            (false, true) => Display::Live { drawn: None },
+            (true, _) => Display::Monitor { next: now + SECOND, before: None },
+            (false, true) => Display::Live { next: now, drawn: false },
             (false, false) => Display::Silent,
         }
     }
 
-    /// Called several times a second; shows something when it is time to.
-    pub fn tick(&mut self, snapshot: impl FnOnce() -> Snapshot) {
+    /// Shows something when it is time to, and says for how long there is nothing more to show.
+    pub fn tick(&mut self, snapshot: impl FnOnce() -> Snapshot) -> Duration {
+        let now = Instant::now();
         let mut err = io::stderr().lock();
         // Where stderr cannot be written to, nobody looks.
-        let _ = match self {
-            Display::Silent => Ok(()),
-            Display::Live { drawn } if drawn.is_some_and(|at| at.elapsed() < REDRAW) => Ok(()),
-            Display::Live { drawn } => {
-                *drawn = Some(Instant::now());
-                write!(err, "\r{}\x1b[K", live_line(&snapshot(), width())).and_then(|()| err.flush())
+        let (next, _) = match self {
+            Display::Silent => return Duration::MAX,
+            Display::Live { next, .. } if now < *next => (*next, Ok(())),
+            Display::Live { next, drawn } => {
+                (*next, *drawn) = (now + REDRAW, true);
+                (*next, write!(err, "\r{}\x1b[K", live_line(&snapshot(), width())).and_then(|()| err.flush()))
             }
-            Display::Monitor { since, .. } if since.elapsed() < SECOND => Ok(()),
-            Display::Monitor { since, before } => {
+            Display::Monitor { next, .. } if now < *next => (*next, Ok(())),
+            Display::Monitor { next, before } => {
                 // Whole seconds: no drift where this is called late, one line where it stood still.
-                *since += SECOND * u32::try_from(since.elapsed().as_secs()).unwrap_or(u32::MAX);
-                let now = snapshot();
+                *next += SECOND * (1 + u32::try_from((now - *next).as_secs()).unwrap_or(u32::MAX - 1));
+                let snapshot = snapshot();
                 let header = if before.is_none() { MONITOR_HEADER } else { "" };
-                let line = monitor_line(&now, &before.replace(now.totals).unwrap_or_default());
-                write!(err, "{header}{line}")
+                let line = monitor_line(&snapshot, &before.replace(snapshot.totals).unwrap_or_default());
+                (*next, write!(err, "{header}{line}"))
             }
         };
+        next.saturating_duration_since(Instant::now())
     }
 
-    /// Leaves an empty line for something else; the next tick may draw again.
+    /// Leaves an empty line for something else; a later tick draws again.
     pub fn erase(&mut self) {
-        if let Display::Live { drawn } = self
-            && drawn.take().is_some()
+        if let Display::Live { drawn, .. } = self
+            && std::mem::take(drawn)
         {
             let mut err = io::stderr().lock();
             let _ = write!(err, "\r\x1b[K").and_then(|()| err.flush());

@@ -17,12 +17,9 @@ use crate::output;
 use crate::report::{self, Kept};
 use anyhow::Context;
 use live::Display;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 use tg_core::run::{self as core, Options, Outcome, RunHandle, StartError};
 use tg_model::summary::RunEnding;
-
-/// How often signals, the run's end and the display are looked at.
-const TICK: Duration = Duration::from_millis(100);
 
 pub fn run(args: &RunArgs) -> Result<(), Problem> {
     let mut signals = StopSignals::catch()?;
@@ -50,22 +47,34 @@ fn start_problem(error: StartError) -> Problem {
     if error.is_usage() { Problem::usage(error) } else { Problem::failed(error) }
 }
 
-/// Until the run is over.
-fn watch(handle: &RunHandle, signals: &mut StopSignals, mut display: Display) {
-    while !handle.is_finished() {
-        match signals.pending() {
-            Some(Stop::InOrder) => {
-                handle.stop();
-                display.erase();
-                output::stderr("Stopping: echoes still out are awaited. Once more to stop at once.");
+/// Until the run is over. Sleeps as long as there is nothing to show and no signal: whatever wakes up beside the
+/// packet threads may delay a packet.
+fn watch(handle: &RunHandle, signals: &mut StopSignals, display: Display) {
+    let display = Mutex::new(display);
+    let closer = signals.handle();
+    let shown = || display.lock().unwrap_or_else(PoisonError::into_inner);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while let Some(stop) = signals.wait() {
+                match stop {
+                    Stop::InOrder => {
+                        handle.stop();
+                        shown().erase();
+                        output::stderr("Stopping: echoes still out are awaited. Once more to stop at once.");
+                    }
+                    Stop::AtOnce => handle.abort(),
+                }
             }
-            Some(Stop::AtOnce) => handle.abort(),
-            None => {}
+        });
+        loop {
+            let patience = shown().tick(|| handle.snapshot());
+            if handle.wait_for(patience) {
+                break;
+            }
         }
-        display.tick(|| handle.snapshot());
-        std::thread::sleep(TICK);
-    }
-    display.erase();
+        closer.close();
+    });
+    shown().erase();
 }
 
 /// The report, whatever else there is to complain about; then that.

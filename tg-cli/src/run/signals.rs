@@ -52,19 +52,9 @@ impl StopSignals {
         self.idle.store(true, Ordering::SeqCst);
     }
 
-    /// What signals since the last call ask for; does not wait.
-    pub fn pending(&mut self) -> Option<Stop> {
-        let came = self.signals.pending().count();
-        self.asked(came)
-    }
-
     /// Waits for the next one.
     pub fn wait(&mut self) -> Option<Stop> {
         let came = self.signals.wait().count();
-        self.asked(came)
-    }
-
-    fn asked(&mut self, came: usize) -> Option<Stop> {
         let before = self.count;
         self.count += came;
         asked(before, came)
@@ -100,9 +90,11 @@ mod tests {
     fn a_signal_that_came_is_seen_once() {
         let mut signals = StopSignals::catch().unwrap();
         signals.prepared();
-        assert_eq!(signals.pending(), None);
         signal_hook::low_level::raise(SIGTERM).unwrap();
         assert_eq!(signals.wait(), Some(Stop::InOrder));
-        assert_eq!(signals.pending(), None);
+        signal_hook::low_level::raise(SIGTERM).unwrap();
+        assert_eq!(signals.wait(), Some(Stop::AtOnce));
+        signals.handle().close();
+        assert_eq!(signals.wait(), None);
     }
 }

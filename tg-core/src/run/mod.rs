@@ -36,12 +36,15 @@ pub(crate) use spin::measure as measure_wake_up;
 use crate::record::{self, EngineFacts, Place};
 use crate::sys::{clock, host};
 use crew::{Crew, ShardSetup};
+use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use live::Live;
 use orders::Orders;
 use recorder::Recorder;
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tg_model::journal::{Event, Header, Line, RunEvent};
 use tg_model::plan::Plan;
 use tg_model::summary::Summary;
@@ -75,6 +78,8 @@ pub struct RunHandle {
     live: Arc<Live>,
     orders: Arc<Orders>,
     recorder: Option<JoinHandle<Result<Outcome, RunError>>>,
+    /// Disconnected once the recorder is through.
+    over: Receiver<Infallible>,
 }
 
 /// A run whose engines stand and whose names are resolved, before its first attempt. Dropping it ends it.
@@ -129,9 +134,14 @@ impl Prepared {
         let header = record::header(&plan, command, facts, place);
         let resolved = resolved.into_iter().map(|event| Line::Event(Event { at_ns: 0, event })).collect();
         let recorder = Recorder::new(journal, header.clone(), crew, live.clone(), orders.clone());
-        let recorder = std::thread::Builder::new().name("tg-recorder".into()).spawn(move || recorder.run(resolved));
+        let (until_over, over) = channel::bounded(0);
+        let record = move || {
+            let _until_over: Sender<Infallible> = until_over;
+            recorder.run(resolved)
+        };
+        let recorder = std::thread::Builder::new().name("tg-recorder".into()).spawn(record);
         let recorder = Some(recorder.map_err(StartError::Thread)?);
-        Ok(RunHandle { header, live, orders, recorder })
+        Ok(RunHandle { header, live, orders, recorder, over })
     }
 }
 
@@ -154,6 +164,11 @@ impl RunHandle {
     /// Ends the run at once.
     pub fn abort(&self) {
         self.orders.abort();
+    }
+
+    /// Waits for the run's end, at most so long. True where it is over.
+    pub fn wait_for(&self, patience: Duration) -> bool {
+        matches!(self.over.recv_timeout(patience), Err(RecvTimeoutError::Disconnected))
     }
 
     /// The run is over; [`RunHandle::wait`] will not block.
