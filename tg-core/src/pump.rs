@@ -69,6 +69,19 @@ impl<E: Engine> Pump<E> {
     /// # Errors
     /// The engine failed.
     pub fn wait(&mut self, until: Nanos, spin: Nanos, around: &mut impl Surroundings) -> io::Result<bool> {
+        let asleep_until = until - spin;
+        if spin > Nanos::ZERO && self.engine.now() < asleep_until {
+            // Asleep only: what the caller does until it comes back to spend the rest of the time awake, a turn in
+            // which nothing is due, is then in the processor's cache when something is.
+            self.expected = asleep_until;
+            self.engine.wait(asleep_until, Nanos::ZERO)?;
+            return Ok(self.take_completions(around));
+        }
+        if spin > Nanos::ZERO
+            && let Some(token) = self.driver.warm_next()
+        {
+            self.engine.warm(token);
+        }
         self.expected = until;
         self.engine.wait(until, spin)?;
         Ok(self.take_completions(around))
@@ -79,8 +92,9 @@ impl<E: Engine> Pump<E> {
         let mut any = false;
         while let Some(completion) = self.engine.next() {
             any = true;
+            let at = completion.at;
             self.driver.handle(completion, self.engine.received());
-            self.carry_out(completion.at, around);
+            self.carry_out(at, around);
         }
         any
     }
@@ -97,6 +111,8 @@ impl<E: Engine> Pump<E> {
                 }
             }
         }
+        // Back to the first cell: round the ring each packet would find a cold one.
+        self.driver.commands().clear();
         while let Some(line) = self.driver.lines().pop_front() {
             around.record(line);
         }

@@ -139,7 +139,8 @@ impl Run {
     }
 
     fn sample(&mut self, now: Nanos) {
-        let metrics = self.pump.driver.swap_metrics(Box::<Metrics>::default());
+        let mut metrics = self.pump.driver.swap_metrics(Box::<Metrics>::default());
+        metrics.settle();
         let (since, at) = (self.sampled.since(START).0, now.since(START).0);
         let sample = record::sample(since, at, Nanos(at), &self.state(), &metrics);
         self.around.lines.push(Line::Sample(Box::new(sample)));

@@ -123,6 +123,11 @@ impl Connection {
         shared.outstanding.front(shared.slot, &self.queue)
     }
 
+    /// Reads what the next packet and its echo will touch; what comes of it means nothing.
+    pub fn warm(&self, outstanding: &Outstanding, slot: u32) -> (u64, Counts) {
+        (outstanding.warm(slot, &self.queue) ^ self.sent ^ self.received ^ u64::from(self.identified), self.counts)
+    }
+
     /// The next message of a stream, due at `intended`. [`Connection::sent`] or
     /// [`Connection::unsent`] must follow before the next one.
     pub fn next_stream_message(&mut self, payload: &Payload, intended: Nanos) -> Message {

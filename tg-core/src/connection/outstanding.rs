@@ -87,6 +87,11 @@ impl Outstanding {
         queue.len += 1;
     }
 
+    /// Reads the place of the next packet; what is there means nothing.
+    pub fn warm(&self, slot: u32, queue: &Queue) -> u64 {
+        self.cells[self.index(slot, queue, queue.len)][0]
+    }
+
     /// The oldest packet.
     pub fn front(&self, slot: u32, queue: &Queue) -> Option<Packet> {
         self.get(slot, queue, 0)

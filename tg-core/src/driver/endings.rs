@@ -28,6 +28,7 @@ impl Driver {
         let s = &mut self.slots[slot as usize];
         let State::Up(connection) = std::mem::replace(&mut s.state, State::Idle) else { return };
         let token = s.token;
+        s.totals.counts.add(&connection.counts);
         self.active -= 1;
         let detection = at.since(since);
         let closed = self.closed_record(*connection, reason, errno, detail, (at, detection));
@@ -102,10 +103,10 @@ impl Driver {
     }
 
     /// A socket is closed: what the kernel knew of it completes the connection's record.
-    pub(super) fn closed(&mut self, token: Token, info: Option<TcpInfo>) {
+    pub(super) fn closed(&mut self, token: Token, info: Option<Box<TcpInfo>>) {
         let Some(at) = self.closing.iter().position(|(t, _)| *t == token) else { return };
         let Some((_, mut closed)) = self.closing.remove(at) else { return };
-        closed.tcp = info;
+        closed.tcp = info.map(|info| *info);
         self.lines.push_back(Line::Closed(closed));
     }
 

@@ -243,7 +243,7 @@ impl Driver {
     /// Each slot's totals.
     pub fn slot_totals(&self) -> impl Iterator<Item = SlotTotals> + '_ {
         let global = |local: usize| SlotId(self.share.global(local as u32));
-        self.slots.iter().enumerate().map(move |(i, s)| SlotTotals { slot: global(i), totals: s.totals })
+        self.slots.iter().enumerate().map(move |(i, s)| SlotTotals { slot: global(i), totals: s.all_totals() })
     }
 
     fn rel(&self, at: Nanos) -> u64 {
@@ -266,13 +266,13 @@ impl Driver {
         self.commands.push_back(Command::Engine(op));
     }
 
-    /// Counts something of a slot: for its connection if it has one, for itself, and for the run.
+    /// Counts something of a slot: for its connection or, where it has none, for itself; and for the run.
     fn count(&mut self, slot: u32, count: impl Fn(&mut Counts)) {
         let s = &mut self.slots[slot as usize];
-        if let Some(connection) = s.connection() {
-            count(&mut connection.counts);
+        match &mut s.state {
+            State::Up(connection) => count(&mut connection.counts),
+            _ => count(&mut s.totals.counts),
         }
-        count(&mut s.totals.counts);
         count(&mut self.totals.counts);
     }
 

@@ -4,7 +4,7 @@ use super::errno::end_reason;
 use super::slot::State;
 use super::{Driver, Phase};
 use crate::connection::Shared;
-use crate::engine::Op;
+use crate::engine::{Op, Token};
 use crate::schedule::Due;
 use tg_model::counts::Counts;
 use tg_model::id::SlotId;
@@ -30,6 +30,16 @@ impl Driver {
             // Its slot's next packet leaves, too: only that one is sent.
             self.packet_due(due, next_leaves <= now);
         }
+    }
+
+    /// Brings into the processor's cache what the next packet that is due will touch, and names its socket. (The
+    /// slot's last one was a long time ago.) Changes nothing.
+    pub fn warm_next(&self) -> Option<Token> {
+        let slot = self.schedule.as_ref()?.peek().slot;
+        let s = &self.slots[slot as usize];
+        let State::Up(connection) = &s.state else { return None };
+        std::hint::black_box((connection.warm(&self.outstanding, slot), s.gap.is_some()));
+        Some(s.token)
     }
 
     fn packet_due(&mut self, due: Due, is_late: bool) {
@@ -119,7 +129,7 @@ impl Driver {
         let State::Up(connection) = &mut s.state else { return };
         let Some(packet) = connection.sent(&mut shared, at, whole, step) else { return };
         self.count(slot, Counts::count_sent);
-        self.metrics.lateness.record(at.since(packet.intended).0);
+        self.metrics.record_sent(at.since(packet.intended));
         self.timers.arm(slot, at + response_timeout);
         if self.slots[slot as usize].gap.is_some() {
             self.service_is_back(slot, at);

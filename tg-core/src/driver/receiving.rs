@@ -28,8 +28,7 @@ impl Driver {
         let on_echo = |_: &_, echo: Echo| match echo {
             Echo::Received(packet) | Echo::Reordered(packet) => {
                 answered = true;
-                metrics.latency.record(at.since(packet.intended).0);
-                metrics.service_time.record(at.since(packet.sent).0);
+                metrics.record_echo(at.since(packet.intended), at.since(packet.sent));
                 counts.count_received();
                 if matches!(echo, Echo::Reordered(_)) {
                     counts.count_reordered();
@@ -45,7 +44,6 @@ impl Driver {
             Transport::Udp => connection.receive_datagram(&mut shared, at, bytes, on_echo),
         };
         connection.counts.add(&counts);
-        s.totals.counts.add(&counts);
         totals.counts.add(&counts);
         if identified {
             self.record_identity(slot, at);

@@ -71,7 +71,7 @@ pub struct Slot {
     pub first_attempt_over: bool,
     /// The time without service under way.
     pub gap: Option<Gap>,
-    /// Its totals.
+    /// Its totals, without the packets of the connection that it has.
     pub totals: Totals,
 }
 
@@ -103,5 +103,14 @@ impl Slot {
             State::Up(connection) => Some(connection),
             _ => None,
         }
+    }
+
+    /// Its totals.
+    pub fn all_totals(&self) -> Totals {
+        let mut totals = self.totals;
+        if let State::Up(connection) = &self.state {
+            totals.counts.add(&connection.counts);
+        }
+        totals
     }
 }

@@ -67,7 +67,7 @@ pub enum Op {
 }
 
 /// What became of an operation, or of the receive that is always pending.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The socket is connected.
     Connected {
@@ -106,13 +106,13 @@ pub enum Event {
     },
     /// The token's socket is closed, or will be without further notice.
     Closed {
-        /// What the kernel knew of it just before (TCP).
-        info: Option<TcpInfo>,
+        /// What the kernel knew of it just before (TCP). In a box: all other events are small, and many.
+        info: Option<Box<TcpInfo>>,
     },
 }
 
 /// An event of a socket and its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completion {
     /// The socket.
     pub token: Token,
@@ -147,6 +147,10 @@ pub trait Engine {
     /// # Errors
     /// The engine itself failed (not a socket of it) and cannot go on.
     fn wait(&mut self, until: Nanos, spin: Nanos) -> std::io::Result<()>;
+
+    /// A message is about to be submitted for this socket: a moment to bring into the processor's cache what that
+    /// will touch. Changes nothing.
+    fn warm(&mut self, _token: Token) {}
 
     /// Sleeps until then, whatever comes meanwhile: one wake-up for all of it. What was submitted is under way.
     ///

@@ -166,14 +166,14 @@ impl Recorder {
         match report {
             Report::Interval { shard, at, state, mut metrics } => {
                 self.states[shard] = (at, state);
-                self.interval.add(&metrics);
+                self.interval.add(&mut metrics);
                 metrics.clear();
                 // The channel has room for both of the shard's; without a shard it needs none.
                 let _ = self.crew.fresh[shard].try_send(metrics);
             }
-            Report::End(end) => {
+            Report::End(mut end) => {
                 self.states[end.shard] = (Nanos::MAX, end.state);
-                self.interval.add(&end.metrics);
+                self.interval.add(&mut end.metrics);
                 self.ends.push(*end);
             }
         }

@@ -27,7 +27,11 @@ fn a_reset_between_two_packets_loses_none_and_is_replaced_at_once() {
     assert_eq!((hand.totals().lost, hand.totals().attempts, hand.live()), (1, 2, (0, 1)));
     // Its record waits for what the kernel knew.
     assert!(hand.closed().is_empty());
-    hand.complete(token, Event::Closed { info: Some(TcpInfo { total_retrans: 7, ..TcpInfo::default() }) }, &[]);
+    hand.complete(
+        token,
+        Event::Closed { info: Some(Box::new(TcpInfo { total_retrans: 7, ..TcpInfo::default() })) },
+        &[],
+    );
     let closed = &hand.closed()[0];
     assert_eq!((closed.reason, closed.errno), (EndReason::Reset, Some(ECONNRESET)));
     assert_eq!((closed.ended_ns, closed.detection_ns), (ns(150), 0));
@@ -58,7 +62,7 @@ fn what_an_error_number_says_of_a_connection() {
             let mut hand = Hand::up(|_| {});
             hand.poll(100);
             let token = hand.token(0);
-            hand.event(0, event);
+            hand.event(0, event.clone());
             hand.closed_event(token);
             assert_eq!((hand.closed()[0].reason, hand.closed()[0].errno), (reason, Some(errno)), "{event:?}");
             assert_eq!(hand.counts().dropped.send_failed, 1);

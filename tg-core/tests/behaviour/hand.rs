@@ -201,7 +201,9 @@ impl Hand {
 
     /// The values recorded since the last look.
     pub fn metrics(&mut self) -> Metrics {
-        *self.driver.swap_metrics(Box::default())
+        let mut metrics = self.driver.swap_metrics(Box::default());
+        metrics.settle();
+        *metrics
     }
 
     pub fn established(&self) -> Vec<Established> {

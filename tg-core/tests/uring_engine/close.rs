@@ -56,7 +56,7 @@ fn an_orderly_close_sends_what_was_submitted_and_a_fin() {
     peer.read_to_end(&mut got).unwrap();
     assert_eq!(got, *rig.payload);
     let came = rig.settle();
-    let [Completion { event: Event::Closed { info: Some(info) }, .. }] = came[..] else { panic!("{came:?}") };
+    let [Completion { event: Event::Closed { info: Some(info) }, .. }] = &came[..] else { panic!("{came:?}") };
     assert_eq!((info.state, info.bytes_sent), (1, 64), "ESTABLISHED");
 }
 

@@ -87,7 +87,7 @@ fn an_attempt_that_hangs_can_be_given_up() {
         assert_eq!(rig.engine.closing(), 1);
         let came = rig.settle();
         assert_eq!(came.len(), 1, "{came:?}");
-        let Event::Closed { info: Some(info) } = came[0].event else { panic!("{came:?}") };
+        let Event::Closed { info: Some(info) } = &came[0].event else { panic!("{came:?}") };
         assert_eq!((came[0].token, info.state), (token, 2), "SYN_SENT");
     }
 }
@@ -202,8 +202,9 @@ fn a_slot_that_reconnects_as_fast_as_it_can() {
         rig.engine.submit(Op::Connect(token, to(address, Transport::Tcp)));
         while generation % 8 == 0 && !matches!(told.get(&token).and_then(|e| e.last()), Some(Event::Received)) {
             let (completion, _) = rig.next();
+            let connected = matches!(completion.event, Event::Connected { .. });
             told.entry(completion.token).or_default().push(completion.event);
-            if matches!(completion.event, Event::Connected { .. }) {
+            if connected {
                 rig.engine.submit(Op::Send(token, bytes(64)));
             }
         }

@@ -114,7 +114,7 @@ impl Epoll {
         }
         // Dropping the socket closes it, and takes it out of the poll.
         drop(socket);
-        self.complete(token, clock::monotonic(), Event::Closed { info });
+        self.complete(token, clock::monotonic(), Event::Closed { info: info.map(Box::new) });
     }
 
     /// Asks for sockets that are ready, waiting for them until then at most. True where there are some.
@@ -165,6 +165,12 @@ impl Engine for Epoll {
         Ok(())
     }
 
+    fn warm(&mut self, token: Token) {
+        if let Some(Some(socket)) = self.sockets.get(token.slot as usize) {
+            std::hint::black_box(socket.token);
+        }
+    }
+
     fn linger(&mut self, until: Nanos) -> io::Result<()> {
         clock::sleep_until(until);
         Ok(())
@@ -174,6 +180,8 @@ impl Engine for Epoll {
         if let Some(completion) = self.ready.pop_front() {
             return Some(completion);
         }
+        // Back to the first cell: round the ring each packet would find a cold one.
+        self.ready.clear();
         while let Some(ready) = self.poll.ready(self.done) {
             let token = token_of(ready.number);
             let readiness = self.left.get_or_insert_with(|| Readiness::of(ready));

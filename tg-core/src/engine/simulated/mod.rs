@@ -140,7 +140,7 @@ impl Simulated {
         let replaced = self.replaced.iter().position(|s| s.token == token).map(|at| self.replaced.swap_remove(at));
         let socket = replaced.or_else(|| self.sockets[token.slot as usize].take_if(|s| s.token == token));
         let info = socket.map(|s| TcpInfo { bytes_sent: s.peer.received(), ..TcpInfo::default() });
-        self.complete(token, Event::Closed { info });
+        self.complete(token, Event::Closed { info: info.map(Box::new) });
     }
 
     /// Carries out what happens next, if anything does by `until`.

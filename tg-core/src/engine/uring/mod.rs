@@ -156,6 +156,13 @@ impl Engine for UringEngine {
         self.wait_for_completion(until, spin)
     }
 
+    fn warm(&mut self, token: Token) {
+        if let Some(index) = self.sockets.find(token) {
+            let socket = self.sockets.at(index);
+            std::hint::black_box((socket.phase, socket.place, socket.pending));
+        }
+    }
+
     fn linger(&mut self, until: Nanos) -> io::Result<()> {
         self.release();
         self.sleep_through(until);

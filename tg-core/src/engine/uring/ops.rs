@@ -138,7 +138,7 @@ impl UringEngine {
             // The replacement's connect leaves first.
             self.flush();
             self.close_socket(index, how);
-            return self.announce(token, Event::Closed { info });
+            return self.announce(token, Event::Closed { info: info.map(Box::new) });
         }
         if self.sockets.find(token).is_none() {
             // The attempt had failed already.
@@ -149,7 +149,7 @@ impl UringEngine {
             self.close_socket(index, how);
             info
         });
-        self.announce(token, Event::Closed { info });
+        self.announce(token, Event::Closed { info: info.map(Box::new) });
     }
 
     /// What the kernel knows of a stream, once it has what was submitted.

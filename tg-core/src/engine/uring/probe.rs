@@ -28,16 +28,16 @@ pub fn probe() -> Result<(), UringError> {
     engine.adopt(token, false, ours).map_err(UringError::at("socket pair"))?;
     for _ in 0..2 {
         theirs.send(&[1]).map_err(UringError::at("socket pair"))?;
-        await_event(&mut engine, "receive", |event| event == Event::Received)?;
+        await_event(&mut engine, "receive", |event| *event == Event::Received)?;
     }
     engine.submit(Op::Send(token, Message { start: 0, len: BYTES, sequence: None }));
-    await_event(&mut engine, "send", |event| event == Event::Sent { whole: true })
+    await_event(&mut engine, "send", |event| *event == Event::Sent { whole: true })
 }
 
 fn await_event(
     engine: &mut UringEngine,
     operation: &'static str,
-    is_it: impl Fn(Event) -> bool,
+    is_it: impl Fn(&Event) -> bool,
 ) -> Result<(), UringError> {
     let deadline = engine.now() + PATIENCE;
     while engine.now() < deadline {
@@ -47,7 +47,7 @@ fn await_event(
                 Event::Failed { errno } | Event::Unsent { errno: Some(errno) } => {
                     return Err(UringError::at(operation)(io::Error::from_raw_os_error(errno)));
                 }
-                event if is_it(event) => return Ok(()),
+                event if is_it(&event) => return Ok(()),
                 _ => {}
             }
         }

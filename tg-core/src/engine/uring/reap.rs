@@ -14,7 +14,11 @@ impl UringEngine {
     /// Takes all completions that are there, and stages the events among them: first the messages that
     /// were sent whole. Those have no completion of their own, so only an empty queue tells of them.
     pub(super) fn drain(&mut self) {
-        self.closed_since_staged &= !self.staged.is_empty();
+        if self.staged.is_empty() {
+            self.closed_since_staged = false;
+            // Back to the first cell: round the ring each packet would find a cold one.
+            self.staged.clear();
+        }
         while let Some(entry) = self.ring.pop() {
             if let Some(taken) = self.complete(&entry) {
                 self.staged.push_back(taken);
