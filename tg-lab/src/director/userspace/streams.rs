@@ -20,6 +20,7 @@ use tg_model::node_event::ProxyEnd;
 const REFUSAL: Duration = Duration::from_millis(100);
 /// Bytes that one read may give.
 const READ_MAX: usize = 64 << 10;
+const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// How far a connection is.
 #[derive(Debug)]
@@ -28,8 +29,8 @@ enum Course {
     Connecting { client: TcpStream, backend: TcpStream },
     /// Both halves are there.
     Open(Relay),
-    /// The way to the backend swallows everything: it is never established.
-    Swallowed { client: TcpStream },
+    /// The backend is cut off: its half is established once that is healed.
+    CutOff { client: TcpStream },
     /// Nothing is left of it.
     Over,
 }
@@ -49,9 +50,9 @@ pub struct Streams {
     connections: Slab<Connection>,
     /// Connections that have more to do without an event.
     again: Vec<usize>,
-    /// Addresses of backends whose link swallows every packet.
-    swallowed: Vec<SocketAddr>,
-    /// Halves whose peers must not be told of their end: their link swallows it.
+    /// Backends that nothing gets to or from.
+    cut_off: Vec<SocketAddr>,
+    /// Halves whose peers never hear of their end: they were cut off when a reset came for them.
     buried: Vec<TcpStream>,
     /// Clients to be reset, with the time.
     refused: VecDeque<(Instant, TcpStream)>,
@@ -71,7 +72,7 @@ impl Streams {
             listeners,
             connections: Slab::new(),
             again: Vec::new(),
-            swallowed: Vec::new(),
+            cut_off: Vec::new(),
             buried: Vec::new(),
             refused: VecDeque::new(),
             stuck: false,
@@ -95,26 +96,46 @@ impl Streams {
         }
     }
 
-    fn accepted(&mut self, vip: usize, client: TcpStream, from: SocketAddr, nodes: &mut Nodes, registry: &Registry) {
+    fn accepted(
+        &mut self,
+        vip: usize,
+        mut client: TcpStream,
+        from: SocketAddr,
+        nodes: &mut Nodes,
+        registry: &Registry,
+    ) {
         let Some(ticket) = nodes.decide(vip, from) else {
             self.refuse(client);
             return;
         };
-        let course = if self.swallowed.contains(&ticket.backend) {
-            Course::Swallowed { client }
-        } else {
-            match TcpStream::connect(ticket.backend) {
-                Ok(backend) => Course::Connecting { client, backend },
-                Err(e) => {
-                    nodes.ended(&ticket, failure(&e));
-                    self.refuse(client);
-                    return;
+        let is_cut_off = self.cut_off.contains(&ticket.backend);
+        let entry = self.connections.vacant_entry();
+        let key = entry.key();
+        let token = Token(self.listeners.len() + 2 * key);
+        let registered = registry.register(&mut client, token, BOTH);
+        entry.insert(Connection { ticket, course: Course::CutOff { client }, told: false });
+        if registered.is_err() {
+            self.drop_with(key, ProxyEnd::Proxy, nodes);
+        } else if !is_cut_off {
+            self.connect(key, nodes, registry);
+        }
+    }
+
+    /// Begins the backend's half, of a connection that has none.
+    fn connect(&mut self, key: usize, nodes: &mut Nodes, registry: &Registry) {
+        let token = Token(self.listeners.len() + 2 * key + 1);
+        let Some(Connection { ticket, course, .. }) = self.connections.get_mut(key) else { return };
+        let begun = TcpStream::connect(ticket.backend).and_then(|mut backend| {
+            registry.register(&mut backend, token, BOTH)?;
+            Ok(backend)
+        });
+        match begun {
+            Ok(backend) => {
+                if let Course::CutOff { client } = std::mem::replace(course, Course::Over) {
+                    *course = Course::Connecting { client, backend };
                 }
             }
-        };
-        let key = self.connections.insert(Connection { ticket, course, told: false });
-        if self.connections[key].course.register(self.listeners.len() + 2 * key, registry).is_err() {
-            self.drop_with(key, ProxyEnd::Proxy, nodes);
+            Err(e) => self.backend_failed(key, &e, nodes),
         }
     }
 
@@ -131,7 +152,7 @@ impl Streams {
                 (Ok(None), Some(end)) => self.drop_with(key, end, nodes),
                 (Err(e), _) => self.backend_failed(key, &e, nodes),
             },
-            Course::Swallowed { .. } => {
+            Course::CutOff { .. } => {
                 if let Some(end) = client_gone {
                     self.drop_with(key, end, nodes);
                 }
@@ -145,7 +166,7 @@ impl Streams {
         match std::mem::replace(&mut connection.course, Course::Over) {
             Course::Connecting { client, backend } => {
                 let mut relay = Relay::new(client, backend);
-                relay.swallow(self.swallowed.contains(&connection.ticket.backend));
+                relay.hold(self.cut_off.contains(&connection.ticket.backend));
                 connection.course = Course::Open(relay);
                 self.relay(key, nodes);
             }
@@ -169,7 +190,7 @@ impl Streams {
             Next::Over => {
                 let Connection { ticket, course, .. } = self.connections.remove(key);
                 if let Course::Open(relay) = course
-                    && self.swallowed.contains(&ticket.backend)
+                    && self.cut_off.contains(&ticket.backend)
                 {
                     self.buried.push(relay.into_backend());
                 }
@@ -181,7 +202,7 @@ impl Streams {
     fn backend_failed(&mut self, key: usize, error: &io::Error, nodes: &mut Nodes) {
         let Some(Connection { ticket, course, .. }) = self.connections.try_remove(key) else { return };
         nodes.ended(&ticket, failure(error));
-        if let Course::Connecting { client, .. } = course {
+        if let Course::Connecting { client, .. } | Course::CutOff { client } = course {
             self.refuse(client);
         }
     }
@@ -197,7 +218,7 @@ impl Streams {
             nodes.ended(&ticket, end);
         }
         match course {
-            Course::Connecting { client, .. } | Course::Swallowed { client } => reset(client),
+            Course::Connecting { client, .. } | Course::CutOff { client } => reset(client),
             Course::Open(relay) => relay.reset(),
             Course::Over => {}
         }
@@ -206,20 +227,6 @@ impl Streams {
     fn keys_of(&self, addresses: &[SocketAddr]) -> Vec<usize> {
         let of = |(key, c): (usize, &Connection)| addresses.contains(&c.ticket.backend).then_some(key);
         self.connections.iter().filter_map(of).collect()
-    }
-}
-
-impl Course {
-    fn register(&mut self, token: usize, registry: &Registry) -> io::Result<()> {
-        let both = Interest::READABLE | Interest::WRITABLE;
-        match self {
-            Course::Connecting { client, backend } => {
-                registry.register(client, Token(token), both)?;
-                registry.register(backend, Token(token + 1), both)
-            }
-            Course::Swallowed { client } => registry.register(client, Token(token), both),
-            Course::Open(_) | Course::Over => Ok(()),
-        }
     }
 }
 
@@ -261,16 +268,21 @@ impl Traffic for Streams {
         }
     }
 
-    fn swallow(&mut self, backends: &[SocketAddr], on: bool) {
+    fn cut_off(&mut self, backends: &[SocketAddr], on: bool, nodes: &mut Nodes, registry: &Registry) {
         if on {
-            self.swallowed.extend(backends);
+            self.cut_off.extend(backends);
         } else {
-            self.swallowed.retain(|a| !backends.contains(a));
+            self.cut_off.retain(|a| !backends.contains(a));
         }
         for key in self.keys_of(backends) {
-            if let Course::Open(relay) = &mut self.connections[key].course {
-                relay.swallow(on);
-                self.again.push(key);
+            match &mut self.connections[key].course {
+                Course::Open(relay) => {
+                    relay.hold(on);
+                    // What came meanwhile has had its event.
+                    self.again.push(key);
+                }
+                Course::CutOff { .. } if !on => self.connect(key, nodes, registry),
+                _ => {}
             }
         }
     }
