@@ -1,14 +1,16 @@
 //! TCP through the proxy: accepted, decided on, connected, relayed. Changes when a connection's course does.
 
+#[cfg(test)]
+mod tests;
+
 use super::nodes::{Nodes, Ticket};
 use super::relay::{Next, Relay};
 use super::worker::Traffic;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use slab::Slab;
 use socket2::SockRef;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -47,7 +49,10 @@ struct Connection {
 #[derive(Debug)]
 pub struct Streams {
     listeners: Vec<TcpListener>,
-    connections: Slab<Connection>,
+    /// By a number that is never given twice: one turn's events may be of a connection that ended in that turn, and of
+    /// halves that outlive it.
+    connections: BTreeMap<usize, Connection>,
+    next: usize,
     /// Connections that have more to do without an event.
     again: Vec<usize>,
     /// Backends that nothing gets to or from.
@@ -70,7 +75,8 @@ impl Streams {
         }
         Ok(Streams {
             listeners,
-            connections: Slab::new(),
+            connections: BTreeMap::new(),
+            next: 0,
             again: Vec::new(),
             cut_off: Vec::new(),
             buried: Vec::new(),
@@ -109,11 +115,11 @@ impl Streams {
             return;
         };
         let is_cut_off = self.cut_off.contains(&ticket.backend);
-        let entry = self.connections.vacant_entry();
-        let key = entry.key();
+        let key = self.next;
+        self.next += 1;
         let token = Token(self.listeners.len() + 2 * key);
         let registered = registry.register(&mut client, token, BOTH);
-        entry.insert(Connection { ticket, course: Course::CutOff { client }, told: false });
+        self.connections.insert(key, Connection { ticket, course: Course::CutOff { client }, told: false });
         if registered.is_err() {
             self.drop_with(key, ProxyEnd::Proxy, nodes);
         } else if !is_cut_off {
@@ -124,7 +130,7 @@ impl Streams {
     /// Begins the backend's half, of a connection that has none.
     fn connect(&mut self, key: usize, nodes: &mut Nodes, registry: &Registry) {
         let token = Token(self.listeners.len() + 2 * key + 1);
-        let Some(Connection { ticket, course, .. }) = self.connections.get_mut(key) else { return };
+        let Some(Connection { ticket, course, .. }) = self.connections.get_mut(&key) else { return };
         let begun = TcpStream::connect(ticket.backend).and_then(|mut backend| {
             registry.register(&mut backend, token, BOTH)?;
             Ok(backend)
@@ -141,7 +147,7 @@ impl Streams {
 
     /// Something happened to one of its halves.
     fn advance(&mut self, key: usize, client_gone: Option<ProxyEnd>, nodes: &mut Nodes) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(connection) = self.connections.get_mut(&key) else { return };
         match &mut connection.course {
             Course::Connecting { backend, .. } => match (established(backend), client_gone) {
                 (Ok(Some(local)), _) => {
@@ -162,7 +168,7 @@ impl Streams {
     }
 
     fn open(&mut self, key: usize, nodes: &mut Nodes) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(connection) = self.connections.get_mut(&key) else { return };
         match std::mem::replace(&mut connection.course, Course::Over) {
             Course::Connecting { client, backend } => {
                 let mut relay = Relay::new(client, backend);
@@ -175,7 +181,7 @@ impl Streams {
     }
 
     fn relay(&mut self, key: usize, nodes: &mut Nodes) {
-        let Some(Connection { ticket, course: Course::Open(relay), told }) = self.connections.get_mut(key) else {
+        let Some(Connection { ticket, course: Course::Open(relay), told }) = self.connections.get_mut(&key) else {
             return;
         };
         let next = relay.advance(&mut self.buffer);
@@ -188,8 +194,7 @@ impl Streams {
             Next::Wait => {}
             Next::Again => self.again.push(key),
             Next::Over => {
-                let Connection { ticket, course, .. } = self.connections.remove(key);
-                if let Course::Open(relay) = course
+                if let Some(Connection { ticket, course: Course::Open(relay), .. }) = self.connections.remove(&key)
                     && self.cut_off.contains(&ticket.backend)
                 {
                     self.buried.push(relay.into_backend());
@@ -200,7 +205,7 @@ impl Streams {
 
     /// It could not be established.
     fn backend_failed(&mut self, key: usize, error: &io::Error, nodes: &mut Nodes) {
-        let Some(Connection { ticket, course, .. }) = self.connections.try_remove(key) else { return };
+        let Some(Connection { ticket, course, .. }) = self.connections.remove(&key) else { return };
         nodes.ended(&ticket, failure(error));
         if let Course::Connecting { client, .. } | Course::CutOff { client } = course {
             self.refuse(client);
@@ -213,7 +218,7 @@ impl Streams {
 
     /// Resets what there is of it.
     fn drop_with(&mut self, key: usize, end: ProxyEnd, nodes: &mut Nodes) {
-        let Some(Connection { ticket, course, told }) = self.connections.try_remove(key) else { return };
+        let Some(Connection { ticket, course, told }) = self.connections.remove(&key) else { return };
         if !told {
             nodes.ended(&ticket, end);
         }
@@ -225,7 +230,7 @@ impl Streams {
     }
 
     fn keys_of(&self, addresses: &[SocketAddr]) -> Vec<usize> {
-        let of = |(key, c): (usize, &Connection)| addresses.contains(&c.ticket.backend).then_some(key);
+        let of = |(key, c): (&usize, &Connection)| addresses.contains(&c.ticket.backend).then_some(*key);
         self.connections.iter().filter_map(of).collect()
     }
 }
@@ -275,13 +280,13 @@ impl Traffic for Streams {
             self.cut_off.retain(|a| !backends.contains(a));
         }
         for key in self.keys_of(backends) {
-            match &mut self.connections[key].course {
-                Course::Open(relay) => {
+            match self.connections.get_mut(&key).map(|c| &mut c.course) {
+                Some(Course::Open(relay)) => {
                     relay.hold(on);
                     // What came meanwhile has had its event.
                     self.again.push(key);
                 }
-                Course::CutOff { .. } if !on => self.connect(key, nodes, registry),
+                Some(Course::CutOff { .. }) if !on => self.connect(key, nodes, registry),
                 _ => {}
             }
         }
@@ -291,7 +296,7 @@ impl Traffic for Streams {
     fn endpoints_gone(&mut self, _: &[SocketAddr], _: &mut Nodes) {}
 
     fn finish(&mut self, nodes: &mut Nodes) {
-        let all: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
+        let all: Vec<usize> = self.connections.keys().copied().collect();
         for key in all {
             self.drop_with(key, ProxyEnd::Proxy, nodes);
         }
