@@ -2,10 +2,11 @@
 //! follows from a pod's change does.
 
 use super::error::LabError;
-use super::ground::{Ground, PodPlace};
+use super::ground::{Ground, NetworkFault, PodPlace};
 use super::journal::Journals;
 use super::kubelet::{Effect, Kubelet, Times};
 use super::member::Member;
+use super::monitor::Monitor;
 use super::names::{DEPLOYMENT, Names};
 use super::process::Process;
 use super::truth::Truth;
@@ -31,12 +32,13 @@ const STARTS_MAX: u32 = 3;
 pub struct Cluster {
     plan: LabPlan,
     program: PathBuf,
-    /// What gives pods their place.
+    /// What gives pods their place. What is done to its network on purpose goes by [`Cluster::inject`].
     pub ground: Box<dyn Ground>,
     /// The lab's files.
     pub journals: Journals,
     deployment: Deployment,
     kubelet: Kubelet,
+    monitor: Monitor,
     names: Names,
     nodes: Vec<String>,
     pods: BTreeMap<PodId, Member>,
@@ -68,6 +70,7 @@ impl Cluster {
             journals,
             deployment: Deployment::new(plan),
             kubelet: Kubelet::new(Times { ready: plan.ready, prestop: plan.prestop, grace: plan.grace }),
+            monitor: Monitor::new(plan.node_grace),
             names: Names::new(plan.seed),
             nodes,
             pods: BTreeMap::new(),
@@ -88,6 +91,8 @@ impl Cluster {
         loop {
             if let Some(effect) = self.kubelet.poll(now) {
                 self.bring_about(now, effect)?;
+            } else if let Some(change) = self.monitor.poll(now) {
+                self.node_changed(now, change)?;
             } else if let Some(command) = self.deployment.poll(now) {
                 self.obey(now, command)?;
             } else {
@@ -114,7 +119,8 @@ impl Cluster {
     /// When time alone brings something.
     pub fn wake_at(&self, now: Nanos) -> Option<Nanos> {
         let late = self.late.front().map(|(at, _)| *at);
-        [self.kubelet.wake_at(), self.deployment.wake_at(now), late].into_iter().flatten().min()
+        let of_time = [self.kubelet.wake_at(), self.monitor.wake_at(), self.deployment.wake_at(now), late];
+        of_time.into_iter().flatten().min()
     }
 
     /// Waits until then, or until something became of a process.
@@ -145,6 +151,30 @@ impl Cluster {
     /// From now on directors hear of endpoints so much later.
     pub fn set_lag(&mut self, lag: Duration) {
         self.lag = lag;
+    }
+
+    /// Does something to the network.
+    ///
+    /// # Errors
+    /// The system refused.
+    pub fn inject(&mut self, now: Nanos, fault: &NetworkFault) -> Result<(), LabError> {
+        self.ground.inject(fault)?;
+        if let NetworkFault::NodeLoss { node } = fault {
+            self.monitor.silent(now, node);
+        }
+        Ok(())
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// The system refused.
+    pub fn heal(&mut self, fault: &NetworkFault) -> Result<(), LabError> {
+        self.ground.heal(fault)?;
+        if let NetworkFault::NodeLoss { node } = fault {
+            self.monitor.heard(node);
+        }
+        Ok(())
     }
 
     /// The upgrade is complete and the last pod that it ended is gone.
@@ -242,6 +272,9 @@ impl Cluster {
     fn changed(&mut self, now: Nanos, id: PodId, phase: PodPhase) -> Result<(), LabError> {
         let Some(member) = self.pods.get_mut(&id) else { return Ok(()) };
         let was_asked = member.phase == PodPhase::Terminating;
+        let is_cut = phase == PodPhase::Ready && !self.monitor.is_ready(&member.pod.node);
+        // Nobody hears of its being ready before its node is heard.
+        let phase = if is_cut { PodPhase::Unready } else { phase };
         // From its deletion on it is terminating, whatever else becomes of it.
         if phase != PodPhase::Stopped || !was_asked {
             member.phase = phase;
@@ -258,17 +291,38 @@ impl Cluster {
                 self.ground.remove_pod(&name)
             }
             PodPhase::Stopped if was_asked => Ok(()),
-            PodPhase::Stopped | PodPhase::Unready => {
+            PodPhase::Stopped => {
                 self.deployment.handle(now, id, PodUpdate::Unready);
                 self.endpoints(now)
             }
-            PodPhase::Ready => {
+            PodPhase::Ready | PodPhase::Unready => {
                 self.endpoints(now)?;
+                // See [`Cluster::node_changed`].
                 self.deployment.handle(now, id, PodUpdate::Ready);
                 Ok(())
             }
             PodPhase::Created | PodPhase::Terminating => self.endpoints(now),
         }
+    }
+
+    /// A node is lost for the cluster, or it is back: with it its pods are no longer ready, or they are again, and no new
+    /// ones come to it. The Deployment takes them for ready all the same: else the upgrade would wait for them, for the
+    /// five minutes until a cluster gives them up.
+    fn node_changed(&mut self, now: Nanos, change: NodeChange) -> Result<(), LabError> {
+        let (was, is) = match change.ready {
+            true => (PodPhase::Unready, PodPhase::Ready),
+            false => (PodPhase::Ready, PodPhase::Unready),
+        };
+        if let Some(nth) = self.nodes.iter().position(|n| *n == change.node) {
+            self.deployment.set_schedulable(nth as u32, change.ready);
+        }
+        let mut told = vec![ClusterEvent::Node(change.clone())];
+        for member in self.pods.values_mut().filter(|m| m.pod.node == change.node && m.phase == was) {
+            member.phase = is;
+            told.push(ClusterEvent::Pod(PodChange { phase: is, pod: member.pod.clone(), grace_ns: None }));
+        }
+        told.into_iter().try_for_each(|event| self.journals.event(now, event))?;
+        self.endpoints(now)
     }
 
     /// The endpoints are others: the journal is told, and the balancer, now or later.

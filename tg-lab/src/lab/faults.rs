@@ -101,7 +101,7 @@ impl Faults {
         for (_, fault, cure) in self.cures.extract_if(.., |(at, ..)| *at <= now).collect::<Vec<_>>() {
             match cure {
                 Cure::Thaw(pod) => cluster.signal(pod, Signal::SIGCONT),
-                Cure::Network(network) => cluster.ground.heal(&network)?,
+                Cure::Network(network) => cluster.heal(&network)?,
             }
             cluster.journals.truth(now, Truth::Healed { fault })?;
         }
@@ -130,7 +130,7 @@ impl Faults {
                 None
             }
             Blow::Network(network) => {
-                cluster.ground.inject(&network)?;
+                cluster.inject(now, &network)?;
                 Some(Cure::Network(network))
             }
         };
