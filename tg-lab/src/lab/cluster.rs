@@ -339,14 +339,16 @@ impl Cluster {
         let Some(member) = self.pods.get_mut(&id) else { return Ok(()) };
         let Some(process) = &mut member.process else { return Ok(()) };
         let news = process.news();
+        let name = member.pod.name.clone();
         if news.listens {
             member.starts = 0;
             self.kubelet.listens(id);
+            self.journals.truth(clock::monotonic(), Truth::Listens { pod: name.clone() })?;
         }
         if !news.ended {
             return Ok(());
         }
-        let (said, name) = (process.said(), member.pod.name.clone());
+        let said = process.said();
         let status = member.process.take().and_then(Process::wait);
         let code = status.and_then(|s| s.code());
         if member.starts >= STARTS_MAX {
