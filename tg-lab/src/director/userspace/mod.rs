@@ -15,13 +15,15 @@
 //! |---|---|---|
 //! | `service` | which backend a connection gets | pure |
 //! | `nodes` | which node it comes by; what is told of it | |
-//! | `relay` | one TCP connection: bytes, FIN and RST both ways | |
+//! | `connection` | one TCP connection, from its acceptance to its end | |
+//! | `relay` | its bytes, FIN and RST both ways | |
 //! | `streams`, `flows` | all of TCP's, all of UDP's | |
 //! | `worker` | their thread | |
 //! | `journal` | a node's journal | |
 //! | `addresses` | free addresses, also beside other labs | |
 
 mod addresses;
+mod connection;
 mod flows;
 mod journal;
 mod nodes;

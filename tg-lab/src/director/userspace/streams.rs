@@ -1,15 +1,15 @@
-//! TCP through the proxy: accepted, decided on, connected, relayed. Changes when a connection's course does.
+//! All of TCP through the proxy: which connection an event or an order is of, and what remains of one that ended.
+//! Changes when an order is added.
 
 #[cfg(test)]
 mod tests;
 
-use super::nodes::{Nodes, Ticket};
-use super::relay::{Next, Relay};
+use super::connection::{Connection, Step, reset};
+use super::nodes::Nodes;
 use super::worker::Traffic;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use socket2::SockRef;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -22,28 +22,9 @@ use tg_model::node_event::ProxyEnd;
 const REFUSAL: Duration = Duration::from_millis(100);
 /// Bytes that one read may give.
 const READ_MAX: usize = 64 << 10;
-const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
-
-/// How far a connection is.
-#[derive(Debug)]
-enum Course {
-    /// The backend's half is being established.
-    Connecting { client: TcpStream, backend: TcpStream },
-    /// Both halves are there.
-    Open(Relay),
-    /// The backend is cut off: its half is established once that is healed.
-    CutOff { client: TcpStream },
-    /// Nothing is left of it.
-    Over,
-}
-
-#[derive(Debug)]
-struct Connection {
-    ticket: Ticket,
-    course: Course,
-    /// Its end was told, and it is counted no longer.
-    told: bool,
-}
+/// The halves of a connection, in the order of their tokens.
+const CLIENT: usize = 0;
+const BACKEND: usize = 1;
 
 /// All TCP connections.
 #[derive(Debug)]
@@ -67,8 +48,7 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// On these listeners, one an address of the service. Tokens from `first` on are theirs, then the
-    /// connections'.
+    /// On these listeners, one an address of the service. The first tokens are theirs, then come the connections'.
     pub fn new(mut listeners: Vec<TcpListener>, registry: &Registry) -> io::Result<Streams> {
         for (nth, listener) in listeners.iter_mut().enumerate() {
             registry.register(listener, Token(nth), Interest::READABLE)?;
@@ -102,112 +82,56 @@ impl Streams {
         }
     }
 
-    fn accepted(
-        &mut self,
-        vip: usize,
-        mut client: TcpStream,
-        from: SocketAddr,
-        nodes: &mut Nodes,
-        registry: &Registry,
-    ) {
+    fn accepted(&mut self, vip: usize, client: TcpStream, from: SocketAddr, nodes: &mut Nodes, registry: &Registry) {
         let Some(ticket) = nodes.decide(vip, from) else {
             self.refuse(client);
             return;
         };
-        let is_cut_off = self.cut_off.contains(&ticket.backend);
         let key = self.next;
         self.next += 1;
-        let token = Token(self.listeners.len() + 2 * key);
-        let registered = registry.register(&mut client, token, BOTH);
-        self.connections.insert(key, Connection { ticket, course: Course::CutOff { client }, told: false });
-        if registered.is_err() {
-            self.drop_with(key, ProxyEnd::Proxy, nodes);
-        } else if !is_cut_off {
-            self.connect(key, nodes, registry);
-        }
-    }
-
-    /// Begins the backend's half, of a connection that has none.
-    fn connect(&mut self, key: usize, nodes: &mut Nodes, registry: &Registry) {
-        let token = Token(self.listeners.len() + 2 * key + 1);
-        let Some(Connection { ticket, course, .. }) = self.connections.get_mut(&key) else { return };
-        let begun = TcpStream::connect(ticket.backend).and_then(|mut backend| {
-            registry.register(&mut backend, token, BOTH)?;
-            Ok(backend)
-        });
-        match begun {
-            Ok(backend) => {
-                if let Course::CutOff { client } = std::mem::replace(course, Course::Over) {
-                    *course = Course::Connecting { client, backend };
+        match Connection::accepted(ticket, client, self.token(key, CLIENT), registry) {
+            Ok(connection) => {
+                self.connections.insert(key, connection);
+                if !self.cut_off.contains(&ticket.backend) {
+                    self.connect(key, nodes, registry);
                 }
             }
-            Err(e) => self.backend_failed(key, &e, nodes),
+            Err(_) => nodes.ended(&ticket, ProxyEnd::Proxy),
         }
     }
 
-    /// Something happened to one of its halves.
+    fn token(&self, key: usize, half: usize) -> Token {
+        Token(self.listeners.len() + 2 * key + half)
+    }
+
+    fn connect(&mut self, key: usize, nodes: &mut Nodes, registry: &Registry) {
+        let token = self.token(key, BACKEND);
+        let Some(connection) = self.connections.get_mut(&key) else { return };
+        if let Err(e) = connection.connect(token, registry) {
+            self.backend_failed(key, &e, nodes);
+        }
+    }
+
     fn advance(&mut self, key: usize, client_gone: Option<ProxyEnd>, nodes: &mut Nodes) {
         let Some(connection) = self.connections.get_mut(&key) else { return };
-        match &mut connection.course {
-            Course::Connecting { backend, .. } => match (established(backend), client_gone) {
-                (Ok(Some(local)), _) => {
-                    nodes.made(&mut connection.ticket, local);
-                    self.open(key, nodes);
-                }
-                (Ok(None), None) => {}
-                (Ok(None), Some(end)) => self.drop_with(key, end, nodes),
-                (Err(e), _) => self.backend_failed(key, &e, nodes),
-            },
-            Course::CutOff { .. } => {
-                if let Some(end) = client_gone {
-                    self.drop_with(key, end, nodes);
-                }
-            }
-            Course::Open(_) | Course::Over => self.relay(key, nodes),
-        }
-    }
-
-    fn open(&mut self, key: usize, nodes: &mut Nodes) {
-        let Some(connection) = self.connections.get_mut(&key) else { return };
-        match std::mem::replace(&mut connection.course, Course::Over) {
-            Course::Connecting { client, backend } => {
-                let mut relay = Relay::new(client, backend);
-                relay.hold(self.cut_off.contains(&connection.ticket.backend));
-                connection.course = Course::Open(relay);
-                self.relay(key, nodes);
-            }
-            other => connection.course = other,
-        }
-    }
-
-    fn relay(&mut self, key: usize, nodes: &mut Nodes) {
-        let Some(Connection { ticket, course: Course::Open(relay), told }) = self.connections.get_mut(&key) else {
-            return;
-        };
-        let next = relay.advance(&mut self.buffer);
-        if let Some(end) = relay.end()
-            && !std::mem::replace(told, true)
-        {
-            nodes.ended(ticket, end);
-        }
-        match next {
-            Next::Wait => {}
-            Next::Again => self.again.push(key),
-            Next::Over => {
-                if let Some(Connection { ticket, course: Course::Open(relay), .. }) = self.connections.remove(&key)
-                    && self.cut_off.contains(&ticket.backend)
-                {
-                    self.buried.push(relay.into_backend());
-                }
+        let is_cut_off = self.cut_off.contains(&connection.ticket.backend);
+        match connection.advance(client_gone, is_cut_off, nodes, &mut self.buffer) {
+            Step::Wait => {}
+            Step::Again => self.again.push(key),
+            Step::Gone(end) => self.drop_with(key, end, nodes),
+            Step::Failed(e) => self.backend_failed(key, &e, nodes),
+            Step::Over => {
+                let over = self.connections.remove(&key).filter(|_| is_cut_off);
+                self.buried.extend(over.and_then(Connection::into_backend));
             }
         }
     }
 
     /// It could not be established.
     fn backend_failed(&mut self, key: usize, error: &io::Error, nodes: &mut Nodes) {
-        let Some(Connection { ticket, course, .. }) = self.connections.remove(&key) else { return };
-        nodes.ended(&ticket, failure(error));
-        if let Course::Connecting { client, .. } | Course::CutOff { client } = course {
+        let Some(connection) = self.connections.remove(&key) else { return };
+        nodes.ended(&connection.ticket, failure(error));
+        if let Some(client) = connection.into_client() {
             self.refuse(client);
         }
     }
@@ -218,14 +142,8 @@ impl Streams {
 
     /// Resets what there is of it.
     fn drop_with(&mut self, key: usize, end: ProxyEnd, nodes: &mut Nodes) {
-        let Some(Connection { ticket, course, told }) = self.connections.remove(&key) else { return };
-        if !told {
-            nodes.ended(&ticket, end);
-        }
-        match course {
-            Course::Connecting { client, .. } | Course::CutOff { client } => reset(client),
-            Course::Open(relay) => relay.reset(),
-            Course::Over => {}
+        if let Some(connection) = self.connections.remove(&key) {
+            connection.reset(end, nodes);
         }
     }
 
@@ -241,7 +159,7 @@ impl Traffic for Streams {
             self.accept_all(event.token().0, nodes, registry);
             return;
         };
-        let is_client = of_connections % 2 == 0;
+        let is_client = of_connections % 2 == CLIENT;
         let gone = match (event.is_error(), event.is_read_closed()) {
             (true, _) => Some(ProxyEnd::ClientReset),
             (false, true) => Some(ProxyEnd::ClientClosed),
@@ -252,7 +170,7 @@ impl Traffic for Streams {
 
     fn turn(&mut self, nodes: &mut Nodes, registry: &Registry) -> Option<Duration> {
         for key in std::mem::take(&mut self.again) {
-            self.relay(key, nodes);
+            self.advance(key, None, nodes);
         }
         if std::mem::take(&mut self.stuck) {
             (0..self.listeners.len()).for_each(|vip| self.accept_all(vip, nodes, registry));
@@ -280,14 +198,11 @@ impl Traffic for Streams {
             self.cut_off.retain(|a| !backends.contains(a));
         }
         for key in self.keys_of(backends) {
-            match self.connections.get_mut(&key).map(|c| &mut c.course) {
-                Some(Course::Open(relay)) => {
-                    relay.hold(on);
-                    // What came meanwhile has had its event.
-                    self.again.push(key);
-                }
-                Some(Course::CutOff { .. }) if !on => self.connect(key, nodes, registry),
-                _ => {}
+            if self.connections.get_mut(&key).is_some_and(|c| c.hold(on)) {
+                // What came meanwhile has had its event.
+                self.again.push(key);
+            } else if !on {
+                self.connect(key, nodes, registry);
             }
         }
     }
@@ -304,27 +219,9 @@ impl Traffic for Streams {
     }
 }
 
-/// The proxy's own end of a connection that is established by now; `None`: not yet.
-fn established(backend: &TcpStream) -> io::Result<Option<SocketAddr>> {
-    if let Some(error) = backend.take_error()? {
-        return Err(error);
-    }
-    match backend.peer_addr() {
-        Ok(_) => backend.local_addr().map(Some),
-        Err(e) if e.kind() == ErrorKind::NotConnected => Ok(None),
-        Err(e) => Err(e),
-    }
-}
-
 fn failure(e: &io::Error) -> ProxyEnd {
     match e.kind() {
         ErrorKind::ConnectionRefused => ProxyEnd::BackendRefused,
         _ => ProxyEnd::BackendUnreachable,
     }
-}
-
-/// Closes a connection by a reset.
-fn reset(stream: TcpStream) {
-    // Where it fails, a FIN goes instead.
-    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
 }
