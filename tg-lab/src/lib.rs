@@ -14,6 +14,7 @@
 pub mod deployment;
 pub mod predict;
 pub mod scheduler;
+mod victim;
 
 // From here on: sockets, files, threads, processes and clocks, which clippy.toml bans above.
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]

@@ -32,6 +32,10 @@ pub struct LabArgs {
     /// the first
     #[arg(long, help_heading = "Balancer")]
     pub ecmp: bool,
+    /// From a node's loss to the cluster's taking it for not ready: clusters wait
+    /// for 40 or 50 s
+    #[arg(long, value_name = "TIME", default_value = "4s", value_parser = span::parse, help_heading = "Balancer")]
+    pub node_grace: Duration,
     /// IP versions of the service; with both, connections take them in turn
     #[arg(long, value_name = "4|6|both", default_value = "4", help_heading = "Balancer")]
     #[arg(value_parser = named(LabFamily::ALL, LabFamily::name), hide_possible_values = true)]
@@ -126,6 +130,7 @@ impl LabArgs {
             settle: self.settle,
             nodes: self.nodes,
             ecmp: self.ecmp,
+            node_grace: self.node_grace,
             family: self.family,
             expire_nodest: self.expire_nodest,
             masquerade: self.masquerade,
@@ -179,7 +184,7 @@ mod tests {
 
     #[test]
     fn every_option_reaches_the_plan() {
-        let line = "--director ipvs --scheduler wlc --nodes 3 --ecmp --family both --expire-nodest off --masquerade \
+        let line = "--director ipvs --scheduler wlc --nodes 3 --ecmp --node-grace 6s --family both --expire-nodest off --masquerade \
                     --replicas 10 --max-surge 25% --max-unavailable 2 --pod-replacement termination-complete \
                     --ready 1s --min-ready 0 --prestop 3s --grace 4s --conns 90 --rate 2.5 --udp --settle 5s \
                     --fault pod-freeze=2s@7s --fault endpoint-lag=500ms --fault pod-kill@3s --seed 9";
@@ -203,6 +208,7 @@ mod tests {
             settle: seconds(5),
             nodes: 3,
             ecmp: true,
+            node_grace: seconds(6),
             family: LabFamily::Both,
             expire_nodest: false,
             masquerade: true,

@@ -43,9 +43,12 @@ process (`tg-cli serve`) with an address of 127.0.0.0/8 of its own, or a port of
 ::1 for IPv6, since an ordinary user has no further address of it. One decision
 a connection, as IPVS makes it; a FIN goes on as a FIN, a reset as a reset. What
 differs: the client's handshake is with the proxy, so that a pod that refuses is
-seen as a connection reset 0.1 s later, not as a failed attempt. With --nodes
-each node is a balancer of its own in the proxy; --ecmp spreads connections over
-them by a hash of the client's address and port, as a router's multipath does.
+seen as a connection reset 0.1 s later, not as a failed attempt. Bytes for a pod
+in a black hole wait, and come once it is healed; but the proxy acknowledges
+them, so that TCP shows nothing sent again: for that take nft or ipvs. With
+--nodes each node is a balancer of its own in the proxy; --ecmp spreads
+connections over them by a hash of the client's address and port, as a router's
+multipath does.
 
 The directors nft and ipvs are the kernel's own, set up as kube-proxy does it,
 in network namespaces: a client, a router, nodes, and one for each pod, with

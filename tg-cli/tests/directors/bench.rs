@@ -49,6 +49,13 @@ impl Lab {
         self.file("run.jsonl").into_iter().filter(is_lost).collect()
     }
 
+    /// What is said of each lost connection.
+    pub fn verdicts(&self) -> Vec<Value> {
+        let report = run(&mut tg(&format!("report {} --format json", self.folder.path().display()))).exits(0);
+        let report: Value = serde_json::from_str(&report.stdout).unwrap();
+        report["verdict"]["verdicts"].as_array().unwrap().clone()
+    }
+
     /// The client's end of every connection that was established, with the pod that answered there.
     pub fn connections(&self) -> BTreeMap<String, String> {
         let run = self.file("run.jsonl");

@@ -96,9 +96,13 @@ impl Kept {
 
     /// Lines of the truth of that kind.
     pub fn truth(&self, kind: &str) -> Vec<serde_json::Value> {
-        let text = std::fs::read_to_string(self.path().join("truth.jsonl")).unwrap();
-        let lines = text.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap());
-        lines.filter(|l| l["truth"] == kind).collect()
+        self.lines("truth.jsonl").into_iter().filter(|l| l["truth"] == kind).collect()
+    }
+
+    /// All lines of a file.
+    pub fn lines(&self, name: &str) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(self.path().join(name)).unwrap();
+        text.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
     }
 }
 

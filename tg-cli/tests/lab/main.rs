@@ -8,6 +8,7 @@ mod embedded;
 mod faults;
 mod journals;
 mod tables;
+mod truth;
 mod usage;
 
 #[path = "../cli/mod.rs"]
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
     add("a_reset_storm_hits_one_pod", &[], faults::reset_storm);
     add("a_blackhole_is_found_by_the_response_timeout", &[], faults::pod_blackhole);
     add("a_director_that_hears_late_sends_to_pods_that_are_gone", &[], faults::endpoint_lag);
+    add("what_is_confirmed_is_the_truth", &[], truth::verdicts_agree);
     add("nothing_is_left_after_it", &[], cleanup::after_success);
     add("sigint_ends_it_in_good_order_and_leaves_nothing", &[], cleanup::after_signal);
     add("kill_9_leaves_no_process_and_the_next_start_no_folder", &[], cleanup::after_kill);

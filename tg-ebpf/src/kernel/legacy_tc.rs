@@ -6,16 +6,22 @@ use super::enter;
 use crate::place::Interface;
 use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle};
 use aya::programs::{ProgramError, SchedClassifier, TcAttachType, TcError, tc};
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::libc;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where notes are, one file a process, which has it locked while it lives.
 const NOTES: &str = "/run/tg-observe";
 /// The filters' priority, and half of what tells them from others'; their handle is the process's number.
 const PRIORITY: u16 = 0x7467;
+/// So often, and so far apart, a file of its own is tried for: whoever clears it needs some milliseconds.
+const TRIES: u32 = 200;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// One filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +48,7 @@ impl LegacyTc {
             clear(&entry.path());
         }
         let path = Path::new(NOTES).join(std::process::id().to_string());
-        let file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
-        let notes = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| io::Error::from(e))?;
+        let notes = begin(&path)?;
         Ok(LegacyTc { notes, path, attached: Vec::new() })
     }
 
@@ -103,10 +108,36 @@ fn detach(note: &Note) {
     });
 }
 
+/// An empty file, locked. Another that starts may take it for a dead one's before it is locked: then again.
+fn begin(path: &Path) -> io::Result<Flock<File>> {
+    for _ in 0..TRIES {
+        // Emptied only once it is this one's own.
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        if let Some(notes) = lock(file, path)? {
+            notes.set_len(0)?;
+            return Ok(notes);
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Err(io::Error::other(format!("{} is another's: end the observer that has it", path.display())))
+}
+
+/// Locks an open file; `None` where another has it, or it has gone from its path: then the lock would be of nothing.
+fn lock(file: File, path: &Path) -> io::Result<Option<Flock<File>>> {
+    let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(file) => file,
+        Err((_, Errno::EWOULDBLOCK)) => return Ok(None),
+        Err((_, errno)) => return Err(errno.into()),
+    };
+    let held = file.metadata()?;
+    let same = |there: fs::Metadata| (held.dev(), held.ino()) == (there.dev(), there.ino());
+    Ok(fs::metadata(path).is_ok_and(same).then_some(file))
+}
+
 /// Removes what a file notes, unless who wrote it lives.
 fn clear(path: &Path) {
     let Ok(file) = File::open(path) else { return };
-    let Ok(mut file) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else { return };
+    let Ok(Some(mut file)) = lock(file, path) else { return };
     let mut text = String::new();
     if file.read_to_string(&mut text).is_ok() {
         text.lines().filter_map(note).for_each(|n| detach(&n));
@@ -135,6 +166,35 @@ fn note(line: &str) -> Option<Note> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_another_cleared_meanwhile_is_begun_anew() {
+        let folder = std::env::temp_dir().join(format!("tg-observe-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("1");
+        fs::write(&path, "in 1 eth0\n").unwrap();
+        let early = File::open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(lock(early, &path).unwrap().is_none(), "it is gone");
+        fs::write(&path, "in 1 eth0\n").unwrap();
+        let clearing = lock(File::open(&path).unwrap(), &path).unwrap().unwrap();
+        let end = std::thread::spawn({
+            let path = path.clone();
+            // Whoever clears it has it for a while.
+            move || {
+                std::thread::sleep(PAUSE);
+                fs::remove_file(path).unwrap();
+                drop(clearing);
+            }
+        });
+        let mut notes = begin(&path).unwrap();
+        end.join().unwrap();
+        notes.write_all(b"out 2 eth0\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "out 2 eth0\n");
+        clear(&path);
+        assert!(path.exists(), "who wrote it lives");
+        fs::remove_dir_all(folder).unwrap();
+    }
 
     #[test]
     fn a_note_is_read_as_it_was_written() {

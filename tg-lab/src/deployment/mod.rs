@@ -79,6 +79,11 @@ impl Deployment {
         self.upgrading = true;
     }
 
+    /// New pods come to a node, or only where no other is left.
+    pub fn set_schedulable(&mut self, node: u32, schedulable: bool) {
+        self.pods.set_schedulable(node, schedulable);
+    }
+
     /// Something became of a pod. What is told of a pod that is not there is passed over.
     pub fn handle(&mut self, now: Nanos, pod: PodId, update: PodUpdate) {
         self.pods.update(now, pod, update);

@@ -45,14 +45,15 @@ pub(super) struct Pod {
 pub(super) struct Pods {
     /// By number; `None` once it is gone.
     pods: Vec<Option<Pod>>,
-    nodes: u32,
+    /// Of each node: new pods come to it.
+    nodes: Vec<bool>,
     min_ready: Nanos,
     random: Random,
 }
 
 impl Pods {
     pub(super) fn new(nodes: u32, min_ready: Nanos, random: Random) -> Pods {
-        Pods { pods: Vec::new(), nodes, min_ready, random }
+        Pods { pods: Vec::new(), nodes: vec![true; nodes as usize], min_ready, random }
     }
 
     fn there(&self) -> impl Iterator<Item = &Pod> {
@@ -93,10 +94,17 @@ impl Pods {
         }
     }
 
+    pub(super) fn set_schedulable(&mut self, node: u32, schedulable: bool) {
+        if let Some(place) = self.nodes.get_mut(node as usize) {
+            *place = schedulable;
+        }
+    }
+
     /// A new pod, and the node with the fewest that were not asked to end.
     pub(super) fn create(&mut self, now: Nanos, set: ReplicaSet) -> (PodId, u32) {
         let on_nodes = self.on_nodes();
-        let node = (0..self.nodes).min_by_key(|n| on_nodes[*n as usize]).unwrap_or(0);
+        let nodes = (0..).zip(&self.nodes);
+        let node = nodes.min_by_key(|(n, ok)| (!**ok, on_nodes[*n as usize])).map_or(0, |(n, _)| n);
         let id = PodId(self.pods.len() as u32);
         let uid = self.random.bits();
         self.pods.push(Some(Pod { id, set, node, created: now, ready_since: None, terminating: false, uid }));
@@ -104,7 +112,7 @@ impl Pods {
     }
 
     fn on_nodes(&self) -> Vec<u32> {
-        let mut on = vec![0; self.nodes as usize];
+        let mut on = vec![0; self.nodes.len()];
         self.there().filter(|p| !p.terminating).for_each(|p| on[p.node as usize] += 1);
         on
     }

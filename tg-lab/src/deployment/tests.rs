@@ -184,6 +184,19 @@ fn what_is_not_ready_goes_first_and_a_lost_pod_is_made_again() {
 }
 
 #[test]
+fn no_pod_comes_to_a_node_that_is_lost_while_there_is_another() {
+    let mut c = Cluster::new(&plan(|s| (s.nodes, s.replicas, s.max_surge) = (2, 4, Amount::Count(4))));
+    c.deployment.set_schedulable(1, false);
+    c.obey(MS(10_000));
+    assert_eq!(c.starting().iter().map(|pod| c.nodes[pod]).collect::<Vec<_>>(), [0; 4]);
+    let mut c = Cluster::new(&plan(|_| {}));
+    c.deployment.set_schedulable(0, false);
+    c.deployment.set_schedulable(9, false);
+    c.obey(MS(10_000));
+    assert_eq!(c.starting().iter().map(|pod| c.nodes[pod]).collect::<Vec<_>>(), [0], "there is no other");
+}
+
+#[test]
 fn pods_are_spread_over_nodes_and_go_from_the_crowded_ones() {
     let c = Cluster::new(&plan(|s| s.nodes = 3));
     let on = |n| c.nodes.values().filter(|v| **v == n).count();

@@ -1,42 +1,41 @@
-//! The cluster: obeys the Deployment, runs the pods, tells the balancer and the journal of it. Changes when what
-//! follows from a pod's change does.
+//! The cluster: obeys the Deployment, runs the pods, tells the balancer and the journal of it. Changes when what is
+//! asked of it does.
+
+mod changes;
+mod pods;
 
 use super::error::LabError;
-use super::ground::{Ground, PodPlace};
+use super::ground::{Ground, NetworkFault};
 use super::journal::Journals;
-use super::kubelet::{Effect, Kubelet, Times};
+use super::kubelet::{Kubelet, Times};
 use super::member::Member;
-use super::names::{DEPLOYMENT, Names};
-use super::process::Process;
-use super::truth::Truth;
-use crate::deployment::{Command, Deployment, PodId, PodUpdate, ReplicaSet};
-use mio::{Events, Interest, Poll, Token};
+use super::monitor::Monitor;
+use super::names::Names;
+use crate::deployment::{Deployment, PodId};
+use mio::{Events, Poll};
 use nix::sys::signal::Signal;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 use tg_core::sys::clock;
-use tg_model::cluster_event::{
-    ClusterEvent, Endpoint, EndpointsChange, NodeChange, Pod, PodChange, PodPhase, Rollout, RolloutPhase,
-};
+use tg_model::cluster_event::{ClusterEvent, Endpoint, NodeChange, PodPhase, RolloutPhase};
 use tg_model::lab_plan::LabPlan;
 use tg_model::time::Nanos;
 
 const EVENTS: usize = 64;
-/// A pod that is started again so often without ever listening is given up, and the lab with it.
-const STARTS_MAX: u32 = 3;
 
 /// See the module.
 pub struct Cluster {
     plan: LabPlan,
     program: PathBuf,
-    /// What gives pods their place.
+    /// What gives pods their place. What is done to its network on purpose goes by [`Cluster::inject`].
     pub ground: Box<dyn Ground>,
     /// The lab's files.
     pub journals: Journals,
     deployment: Deployment,
     kubelet: Kubelet,
+    monitor: Monitor,
     names: Names,
     nodes: Vec<String>,
     pods: BTreeMap<PodId, Member>,
@@ -68,6 +67,7 @@ impl Cluster {
             journals,
             deployment: Deployment::new(plan),
             kubelet: Kubelet::new(Times { ready: plan.ready, prestop: plan.prestop, grace: plan.grace }),
+            monitor: Monitor::new(plan.node_grace),
             names: Names::new(plan.seed),
             nodes,
             pods: BTreeMap::new(),
@@ -88,6 +88,8 @@ impl Cluster {
         loop {
             if let Some(effect) = self.kubelet.poll(now) {
                 self.bring_about(now, effect)?;
+            } else if let Some(change) = self.monitor.poll(now) {
+                self.node_changed(now, change)?;
             } else if let Some(command) = self.deployment.poll(now) {
                 self.obey(now, command)?;
             } else {
@@ -102,19 +104,11 @@ impl Cluster {
         Ok(())
     }
 
-    /// Directors hear of the endpoints of by now: once of several changes at a time, as kube-proxy has it.
-    fn program(&mut self, now: Nanos) -> Result<(), LabError> {
-        let mut newest = None;
-        while self.late.front().is_some_and(|(at, _)| *at <= now) {
-            newest = self.late.pop_front();
-        }
-        newest.map_or(Ok(()), |(_, endpoints)| self.ground.set_endpoints(&endpoints))
-    }
-
     /// When time alone brings something.
     pub fn wake_at(&self, now: Nanos) -> Option<Nanos> {
         let late = self.late.front().map(|(at, _)| *at);
-        [self.kubelet.wake_at(), self.deployment.wake_at(now), late].into_iter().flatten().min()
+        let of_time = [self.kubelet.wake_at(), self.monitor.wake_at(), self.deployment.wake_at(now), late];
+        of_time.into_iter().flatten().min()
     }
 
     /// Waits until then, or until something became of a process.
@@ -145,6 +139,30 @@ impl Cluster {
     /// From now on directors hear of endpoints so much later.
     pub fn set_lag(&mut self, lag: Duration) {
         self.lag = lag;
+    }
+
+    /// Does something to the network.
+    ///
+    /// # Errors
+    /// The system refused.
+    pub fn inject(&mut self, now: Nanos, fault: &NetworkFault) -> Result<(), LabError> {
+        self.ground.inject(fault)?;
+        if let NetworkFault::NodeLoss { node } = fault {
+            self.monitor.silent(now, node);
+        }
+        Ok(())
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// The system refused.
+    pub fn heal(&mut self, fault: &NetworkFault) -> Result<(), LabError> {
+        self.ground.heal(fault)?;
+        if let NetworkFault::NodeLoss { node } = fault {
+            self.monitor.heard(node);
+        }
+        Ok(())
     }
 
     /// The upgrade is complete and the last pod that it ended is gone.
@@ -180,141 +198,5 @@ impl Cluster {
             member.process = None;
         }
         self.ground.finish().and(written)
-    }
-
-    fn obey(&mut self, now: Nanos, command: Command) -> Result<(), LabError> {
-        match command {
-            Command::Create { pod, replica_set, node } => {
-                let new = replica_set == ReplicaSet::New;
-                let (name, uid) = self.names.pod(new);
-                let node = self.nodes.get(node as usize).cloned().unwrap_or_default();
-                let place = PodPlace { name: name.clone(), uid: uid.clone(), node: node.clone() };
-                let home = self.ground.add_pod(&place)?;
-                let replica_set = self.names.replica_set(new).to_owned();
-                let addresses = home.listen.iter().map(std::net::SocketAddr::ip).collect();
-                let told = Pod { name, uid, node, addresses, replica_set };
-                let phase = PodPhase::Created;
-                self.pods.insert(pod, Member { pod: told, new, phase, home, process: None, starts: 0 });
-                self.kubelet.create(now, pod);
-            }
-            Command::Delete { pod } => self.kubelet.delete(now, pod),
-        }
-        Ok(())
-    }
-
-    fn bring_about(&mut self, now: Nanos, effect: Effect) -> Result<(), LabError> {
-        match effect {
-            Effect::Start(id) => self.start(now, id),
-            Effect::Term(id) => {
-                // Nothing is sent to a pod that ends, but where there is a lag.
-                self.program(now)?;
-                self.told(now, id, |pod| Truth::Term { pod })?;
-                self.signal(id, Signal::SIGTERM);
-                Ok(())
-            }
-            Effect::Kill(id) => {
-                self.told(now, id, |pod| Truth::Kill { pod })?;
-                self.signal(id, Signal::SIGKILL);
-                Ok(())
-            }
-            Effect::Changed(id, phase) => self.changed(now, id, phase),
-        }
-    }
-
-    fn told(&mut self, now: Nanos, id: PodId, truth: impl FnOnce(String) -> Truth) -> Result<(), LabError> {
-        let Some(member) = self.pods.get(&id) else { return Ok(()) };
-        self.journals.truth(now, truth(member.pod.name.clone()))
-    }
-
-    fn start(&mut self, now: Nanos, id: PodId) -> Result<(), LabError> {
-        let Some(member) = self.pods.get_mut(&id) else { return Ok(()) };
-        let mut process = member.start(&self.program, self.plan.transport)?;
-        let (pod, listen) = (member.pod.name.clone(), member.home.listen.clone());
-        let truth = Truth::Started { pod, listen, doomed: !member.new };
-        let registered = self.poll.registry().register(process.heard(), Token(id.0 as usize), Interest::READABLE);
-        registered.map_err(LabError::io("listening to a pod's output"))?;
-        member.process = Some(process);
-        member.starts += 1;
-        self.journals.truth(now, truth)
-    }
-
-    /// A pod is in another phase.
-    fn changed(&mut self, now: Nanos, id: PodId, phase: PodPhase) -> Result<(), LabError> {
-        let Some(member) = self.pods.get_mut(&id) else { return Ok(()) };
-        let was_asked = member.phase == PodPhase::Terminating;
-        // From its deletion on it is terminating, whatever else becomes of it.
-        if phase != PodPhase::Stopped || !was_asked {
-            member.phase = phase;
-        }
-        let grace_ns = (phase == PodPhase::Terminating).then(|| Nanos::from(self.plan.grace).0);
-        let change = PodChange { phase, pod: member.pod.clone(), grace_ns };
-        self.journals.event(now, ClusterEvent::Pod(change))?;
-        match phase {
-            PodPhase::Gone => {
-                let name = member.pod.name.clone();
-                self.pods.remove(&id);
-                self.endpoints(now)?;
-                self.deployment.handle(now, id, PodUpdate::Gone);
-                self.ground.remove_pod(&name)
-            }
-            PodPhase::Stopped if was_asked => Ok(()),
-            PodPhase::Stopped | PodPhase::Unready => {
-                self.deployment.handle(now, id, PodUpdate::Unready);
-                self.endpoints(now)
-            }
-            PodPhase::Ready => {
-                self.endpoints(now)?;
-                self.deployment.handle(now, id, PodUpdate::Ready);
-                Ok(())
-            }
-            PodPhase::Created | PodPhase::Terminating => self.endpoints(now),
-        }
-    }
-
-    /// The endpoints are others: the journal is told, and the balancer, now or later.
-    fn endpoints(&mut self, now: Nanos) -> Result<(), LabError> {
-        let endpoints: Vec<Endpoint> = self.pods.values().flat_map(Member::endpoints).collect();
-        let change = EndpointsChange { service: DEPLOYMENT.into(), endpoints: endpoints.clone() };
-        self.journals.event(now, ClusterEvent::Endpoints(change))?;
-        self.late.push_back((now + self.lag.into(), endpoints));
-        Ok(())
-    }
-
-    /// Something came from a pod's process.
-    fn hear(&mut self, id: PodId) -> Result<(), LabError> {
-        let Some(member) = self.pods.get_mut(&id) else { return Ok(()) };
-        let Some(process) = &mut member.process else { return Ok(()) };
-        let news = process.news();
-        if news.listens {
-            member.starts = 0;
-            self.kubelet.listens(id);
-        }
-        if !news.ended {
-            return Ok(());
-        }
-        let (said, name) = (process.said(), member.pod.name.clone());
-        let status = member.process.take().and_then(Process::wait);
-        let code = status.and_then(|s| s.code());
-        if member.starts >= STARTS_MAX {
-            let command = format!("{} serve --name {name}", self.program.display());
-            return Err(LabError::Command { command, why: if said.is_empty() { format!("{status:?}") } else { said } });
-        }
-        let now = clock::monotonic();
-        let asked = member.phase == PodPhase::Terminating;
-        self.journals.truth(now, Truth::Ended { pod: name, code, asked })?;
-        self.kubelet.ended(now, id);
-        Ok(())
-    }
-
-    fn rollout(&mut self, now: Nanos, phase: RolloutPhase) -> Result<(), LabError> {
-        let event = ClusterEvent::Rollout(Rollout {
-            phase,
-            deployment: DEPLOYMENT.into(),
-            replica_set: self.names.replica_set(true).into(),
-            replicas: self.plan.replicas,
-            max_surge: self.plan.surge(),
-            max_unavailable: self.plan.unavailable(),
-        });
-        self.journals.event(now, event)
     }
 }

@@ -5,7 +5,8 @@ use super::error::LabError;
 use super::ground::NetworkFault;
 use super::member::Member;
 use super::truth::Truth;
-use crate::deployment::PodId;
+use crate::deployment::{PodId, ReplicaSet};
+use crate::victim::victim;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 use tg_core::random::Random;
@@ -100,7 +101,7 @@ impl Faults {
         for (_, fault, cure) in self.cures.extract_if(.., |(at, ..)| *at <= now).collect::<Vec<_>>() {
             match cure {
                 Cure::Thaw(pod) => cluster.signal(pod, Signal::SIGCONT),
-                Cure::Network(network) => cluster.ground.heal(&network)?,
+                Cure::Network(network) => cluster.heal(&network)?,
             }
             cluster.journals.truth(now, Truth::Healed { fault })?;
         }
@@ -129,7 +130,7 @@ impl Faults {
                 None
             }
             Blow::Network(network) => {
-                cluster.ground.inject(&network)?;
+                cluster.inject(now, &network)?;
                 Some(Cure::Network(network))
             }
         };
@@ -154,19 +155,9 @@ impl Faults {
         })
     }
 
-    /// A pod that serves: an old one as long as there are some.
     fn victim(&mut self, cluster: &Cluster) -> Option<(PodId, String)> {
-        let ready = |new: bool| {
-            let of = move |(_, m): &(PodId, &Member)| m.phase == PodPhase::Ready && m.new == new;
-            cluster.pods().filter(of).map(|(id, m)| (id, m.pod.name.clone())).collect::<Vec<_>>()
-        };
-        let old = ready(false);
-        let mut candidates = if old.is_empty() { ready(true) } else { old };
-        if candidates.is_empty() {
-            return None;
-        }
-        // In range: below their number.
-        let nth = self.random.below(candidates.len() as u64) as usize;
-        Some(candidates.swap_remove(nth))
+        let ready = cluster.pods().filter(|(_, m)| m.phase == PodPhase::Ready);
+        let set = |m: &Member| if m.new { ReplicaSet::New } else { ReplicaSet::Old };
+        victim(ready.map(|(id, m)| ((id, m.pod.name.clone()), set(m))), &mut self.random)
     }
 }

@@ -2,7 +2,9 @@
 
 use super::error::LabError;
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::{Uid, geteuid};
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -10,6 +12,10 @@ use tempfile::TempDir;
 const PREFIX: &str = "tg-lab-";
 /// Locked as long as the lab lives: what a killed lab left is known by it.
 const LOCK: &str = "lock";
+/// At the end of the name of one that is being removed.
+const GONE: &str = "-gone";
+/// Folders that are made until one is this lab's own.
+const TRIES: u32 = 100;
 
 /// A folder: one that was asked for, or a temporary one that goes with this.
 #[derive(Debug)]
@@ -46,26 +52,50 @@ impl Folder {
 }
 
 fn temporary() -> Result<Folder, LabError> {
-    remove_stale(&std::env::temp_dir());
-    let folder =
-        tempfile::Builder::new().prefix(PREFIX).tempdir().map_err(LabError::io("making a temporary folder"))?;
-    let lock = lock(&folder.path().join(LOCK)).ok_or_else(|| LabError::Failed("locking a temporary folder".into()))?;
-    Ok(Folder { path: folder.path().to_owned(), temporary: Some((folder, lock)) })
+    remove_stale(&std::env::temp_dir(), geteuid());
+    for _ in 0..TRIES {
+        let folder =
+            tempfile::Builder::new().prefix(PREFIX).tempdir().map_err(LabError::io("making a temporary folder"))?;
+        // Another lab that starts may take it for stale before it is locked.
+        if let Some(lock) = lock(&folder.path().join(LOCK)) {
+            return Ok(Folder { path: folder.path().to_owned(), temporary: Some((folder, lock)) });
+        }
+    }
+    let parent = std::env::temp_dir();
+    Err(LabError::Failed(format!(
+        "no folder in {} can be locked: give another by TMPDIR, or --output",
+        parent.display()
+    )))
 }
 
+/// `None`: another has it, or it cannot be had.
 fn lock(path: &Path) -> Option<Flock<File>> {
-    let file = File::options().write(true).create(true).truncate(false).open(path).ok()?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()
+    hold(File::options().write(true).create(true).truncate(false).open(path).ok()?, path)
 }
 
-/// Removes what labs left that were killed. What cannot be removed is another user's, or is being used.
-fn remove_stale(parent: &Path) {
+/// Locks an open file, unless it has gone from its path meanwhile: then the lock would be of nothing.
+fn hold(file: File, path: &Path) -> Option<Flock<File>> {
+    let file = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()?;
+    let (held, there) = (file.metadata().ok()?, fs::metadata(path).ok()?);
+    ((held.dev(), held.ino()) == (there.dev(), there.ino())).then_some(file)
+}
+
+/// Removes what labs of this user left that were killed. Others' folders are theirs, also where this user could.
+fn remove_stale(parent: &Path, user: Uid) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
         let path = entry.path();
-        let is_lab = entry.file_name().to_string_lossy().starts_with(PREFIX) && path.join(LOCK).is_file();
-        if is_lab && lock(&path.join(LOCK)).is_some() {
-            let _ = fs::remove_dir_all(&path);
+        // Of the entry itself: a link to a folder is none.
+        let is_ours = entry.metadata().is_ok_and(|m| m.is_dir() && m.uid() == user.as_raw());
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !is_ours || !name.starts_with(PREFIX) || !path.join(LOCK).is_file() {
+            continue;
+        }
+        let Some(_held) = lock(&path.join(LOCK)) else { continue };
+        // Moved away first: nobody can begin to lock what is being removed.
+        let gone = parent.join(name + GONE);
+        if fs::rename(&path, &gone).is_ok() {
+            let _ = fs::remove_dir_all(gone);
         }
     }
 }
@@ -86,12 +116,35 @@ mod tests {
     #[test]
     fn what_a_killed_lab_left_goes_and_a_living_labs_stays() {
         let parent = tempfile::tempdir().unwrap();
-        let [stale, living, foreign] = ["tg-lab-1", "tg-lab-2", "tg-lab-3"].map(|n| parent.path().join(n));
+        let path = |name: &str| parent.path().join(name);
+        let [stale, living, foreign] = ["tg-lab-1", "tg-lab-2", "tg-lab-3"].map(path);
         [&stale, &living, &foreign].into_iter().for_each(|p| fs::create_dir(p).unwrap());
         drop(lock(&stale.join(LOCK)).unwrap());
         let held = lock(&living.join(LOCK)).unwrap();
-        remove_stale(parent.path());
-        assert_eq!([stale.exists(), living.exists(), foreign.exists()], [false, true, true]);
+        // What a link leads to is not below this folder.
+        let elsewhere = tempfile::tempdir().unwrap();
+        drop(lock(&elsewhere.path().join(LOCK)).unwrap());
+        std::os::unix::fs::symlink(elsewhere.path(), path("tg-lab-4")).unwrap();
+        remove_stale(parent.path(), geteuid());
+        assert_eq!([&stale, &living, &foreign].map(|p| p.exists()), [false, true, true]);
+        assert!(path("tg-lab-4").join(LOCK).exists());
         drop(held);
+        remove_stale(parent.path(), Uid::from_raw(geteuid().as_raw() + 1));
+        assert!(living.exists(), "another user's stays");
+    }
+
+    #[test]
+    fn a_lock_of_what_was_removed_meanwhile_is_none() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join(LOCK);
+        let open = || File::options().write(true).create(true).truncate(false).open(&path).unwrap();
+        let early = open();
+        fs::remove_file(&path).unwrap();
+        assert!(hold(early, &path).is_none(), "it is gone");
+        let early = open();
+        fs::rename(&path, parent.path().join("old")).unwrap();
+        let _other = open();
+        assert!(hold(early, &path).is_none(), "another's is there");
+        assert!(hold(open(), &path).is_some());
     }
 }

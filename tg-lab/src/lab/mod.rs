@@ -20,6 +20,7 @@
 //! | `phases` | the phases above | |
 //! | `cluster` | obeys the Deployment, runs the pods, tells balancer and journal | |
 //! | `kubelet` | what becomes of pods, and when | pure |
+//! | `monitor` | which nodes are ready | pure |
 //! | `member`, `process` | a pod, and its process | |
 //! | `traffic` | the run of tg-core | |
 //! | `faults` | what goes wrong on purpose | |
@@ -34,6 +35,7 @@ mod ground;
 mod journal;
 mod kubelet;
 mod member;
+mod monitor;
 mod names;
 mod phases;
 mod process;

@@ -27,6 +27,11 @@ pub enum Truth {
         /// Its ReplicaSet is the old one.
         doomed: bool,
     },
+    /// A pod's process takes connections.
+    Listens {
+        /// The pod.
+        pod: String,
+    },
     /// A pod's process was sent SIGTERM, because the upgrade ends it.
     Term {
         /// The pod.

@@ -73,6 +73,25 @@ pub enum NetworkError {
         /// What it said.
         said: String,
     },
+    /// A program did not end.
+    #[error(
+        "{program} did not end within {seconds} s{}, and was killed: look at `dmesg` and for others that change the same \
+         tables, then start the lab again",
+        place(netns)
+    )]
+    Stuck {
+        /// Its name.
+        program: &'static str,
+        /// In which namespace; empty for the caller's own.
+        netns: String,
+        /// So long it had.
+        seconds: u64,
+    },
+}
+
+/// Where a program ran, in words.
+fn place(netns: &str) -> String {
+    if netns.is_empty() { String::new() } else { format!(" in namespace {netns}") }
 }
 
 impl From<NetworkError> for LabError {
@@ -88,8 +107,7 @@ impl From<NetworkError> for LabError {
                 LabError::Io { what: format!("cannot start {program}"), error: source }
             }
             NetworkError::Program { program, netns, status, said } => {
-                let place = if netns.is_empty() { String::new() } else { format!(" in namespace {netns}") };
-                LabError::Command { command: format!("{program}{place}"), why: format!("{said} ({status})") }
+                LabError::Command { command: format!("{program}{}", place(&netns)), why: format!("{said} ({status})") }
             }
             other => LabError::Failed(other.to_string()),
         }

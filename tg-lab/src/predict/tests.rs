@@ -145,6 +145,13 @@ fn faults_cost_what_they_hit() {
         assert!((90..=94).contains(&e.lost.min) && e.lost.max <= 100, "{kind}: {e:?}");
         assert_eq!(e.not_simulated, []);
     }
+    // While the last old pods are there: one of them, as the lab has it, and no new one.
+    for kind in [FaultKind::PodKill, FaultKind::ResetStorm] {
+        let e = with(kind, None, ms(18_000), |_| {});
+        assert_eq!(e.lost_by_new_pods.max, 0, "{kind}: {e:?}");
+        let e = with(kind, None, ms(60_000), |s| s.settle = ms(30_000));
+        assert!(e.lost_by_new_pods.min > 0, "{kind}: {e:?}");
+    }
     // Nodes that hear of a deletion after the pod's end send to a pod that is not there.
     let late: fn(&mut LabSpec) = |s| s.prestop = Duration::ZERO;
     let e = with(FaultKind::EndpointLag, Some(ms(500)), ms(0), late);

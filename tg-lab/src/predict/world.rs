@@ -9,6 +9,7 @@ pub use outcome::Outcome;
 use super::Timing;
 use crate::deployment::{Command, Deployment, PodId, PodUpdate, ReplicaSet};
 use crate::scheduler::NotSimulated;
+use crate::victim::victim;
 use clients::Clients;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -243,22 +244,33 @@ impl<'a> World<'a> {
     }
 
     fn fault(&mut self, fault: &Fault) {
-        let answering: Vec<u32> = (0..self.pods.len() as u32).filter(|p| self.pods[*p as usize].answers).collect();
-        let hit = answering.get(self.random.below(answering.len() as u64) as usize).copied();
-        match (fault.kind, hit) {
-            (FaultKind::EndpointLag, _) => self.endpoint_lag = fault.lasting.unwrap_or_default().into(),
-            (FaultKind::ResetStorm, Some(pod)) => self.lose(pod),
-            (FaultKind::PodKill, Some(pod)) => {
-                self.pods[pod as usize].answers = false;
-                self.lose(pod);
-                if !self.pods[pod as usize].terminating {
-                    self.tell(pod, Change::Unready);
-                    self.deployment.handle(self.now, PodId(pod), PodUpdate::Unready);
-                    self.start_process(pod);
-                    self.control();
-                }
+        match fault.kind {
+            FaultKind::EndpointLag => self.endpoint_lag = fault.lasting.unwrap_or_default().into(),
+            FaultKind::ResetStorm => {
+                let hit = self.victim();
+                hit.into_iter().for_each(|pod| self.lose(pod));
             }
+            FaultKind::PodKill => {
+                let hit = self.victim();
+                hit.into_iter().for_each(|pod| self.kill(pod));
+            }
+            // See [`super::simulated`].
             _ => {}
         }
+    }
+
+    fn victim(&mut self) -> Option<u32> {
+        let pods = (0..).zip(&self.pods);
+        let ready = pods.filter(|(_, p)| p.answers && !p.terminating).map(|(n, p)| (n, p.set));
+        victim(ready, &mut self.random)
+    }
+
+    fn kill(&mut self, pod: u32) {
+        self.pods[pod as usize].answers = false;
+        self.lose(pod);
+        self.tell(pod, Change::Unready);
+        self.deployment.handle(self.now, PodId(pod), PodUpdate::Unready);
+        self.start_process(pod);
+        self.control();
     }
 }

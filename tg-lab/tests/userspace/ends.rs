@@ -2,6 +2,7 @@
 
 use crate::stage::{Seen, Stage, fin, passes, reset, seen, until};
 use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use tg_lab::lab::{Ground, NetworkFault};
 use tg_model::lab_plan::{LabFamily, SchedulerKind};
 use tg_model::node_event::ProxyEnd;
@@ -134,24 +135,70 @@ fn a_reset_storm_resets_a_pods_connections_on_both_sides_and_no_others() {
     assert_eq!(stage.finish().ends(), [ProxyEnd::Proxy, ProxyEnd::Proxy], "the other one at the very end");
 }
 
+fn hole() -> NetworkFault {
+    NetworkFault::PodBlackhole { pod: "pod-0".into() }
+}
+
+/// Nothing is there to be read, no byte and no end.
+fn hears_nothing(stream: &mut TcpStream) {
+    stream.set_nonblocking(true).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock, "it was told");
+    stream.set_nonblocking(false).unwrap();
+}
+
 #[test]
-fn a_blackhole_swallows_everything_and_tells_nobody_until_it_is_healed() {
+fn a_blackhole_tells_the_pod_nothing_of_clients_that_are_gone() {
     let mut stage = Stage::new(|_| {});
     let pod = stage.listener();
     let (mut client, mut server) = stage.pair(&pod);
     passes(&mut client, &mut server, b"ping");
-    let hole = NetworkFault::PodBlackhole { pod: "pod-0".into() };
-    stage.director.inject(&hole).unwrap();
-    let (mut during, _) = (stage.client(), ());
-    during.write_all(b"swallowed").unwrap();
+    stage.director.inject(&hole()).unwrap();
+    client.write_all(b"never sent again").unwrap();
+    let during = stage.client();
     reset(during);
     reset(client);
     until("the clients' ends are counted", || stage.director.loads().iter().all(|(_, n)| *n == 0));
-    server.set_nonblocking(true).unwrap();
-    assert_eq!(server.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock, "the pod was told");
-    stage.director.heal(&hole).unwrap();
+    hears_nothing(&mut server);
+    stage.director.heal(&hole()).unwrap();
     let (mut after, mut second) = stage.pair(&pod);
     passes(&mut after, &mut second, b"ping");
+    hears_nothing(&mut server);
     drop((after, second));
-    assert_eq!(stage.finish().made(), 2);
+    let told = stage.finish();
+    assert_eq!((told.made(), &told.ends()[..2]), (2, &[ProxyEnd::ClientReset, ProxyEnd::ClientReset][..]));
+}
+
+#[test]
+fn what_is_sent_into_a_blackhole_comes_once_it_is_healed() {
+    let mut stage = Stage::new(|_| {});
+    let pod = stage.listener();
+    let (mut client, mut server) = stage.pair(&pod);
+    let (mut leaving, mut left) = stage.pair(&pod);
+    passes(&mut client, &mut server, b"ping");
+    stage.director.inject(&hole()).unwrap();
+    client.write_all(b"request").unwrap();
+    server.write_all(b"answer").unwrap();
+    leaving.write_all(b"last").unwrap();
+    fin(&leaving);
+    let mut during = stage.client();
+    during.write_all(b"early").unwrap();
+    until("the end of the one that left is counted", || stage.director.loads().iter().all(|(_, n)| *n == 2));
+    [&mut server, &mut left, &mut client].into_iter().for_each(hears_nothing);
+    pod.set_nonblocking(true).unwrap();
+    assert_eq!(pod.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    stage.director.heal(&hole()).unwrap();
+    for (to, bytes) in [(&mut server, &b"request"[..]), (&mut client, b"answer"), (&mut left, b"last")] {
+        let mut got = vec![0; bytes.len()];
+        to.read_exact(&mut got).unwrap();
+        assert_eq!(got, bytes);
+    }
+    assert_eq!(seen(&mut left), Seen::Fin);
+    let mut accepted = stage.accept(&pod);
+    let mut got = [0; 5];
+    accepted.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"early");
+    passes(&mut accepted, &mut during, b"pong");
+    passes(&mut client, &mut server, b"ping");
+    drop((client, server, during, accepted, leaving));
+    assert_eq!(stage.finish().made(), 3);
 }

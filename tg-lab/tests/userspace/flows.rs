@@ -3,7 +3,7 @@
 use crate::stage::{Stage, until};
 use std::net::UdpSocket;
 use std::time::Duration;
-use tg_lab::lab::Ground;
+use tg_lab::lab::{Ground, NetworkFault};
 use tg_model::lab_plan::LabFamily;
 use tg_model::node_event::ProxyEnd;
 use tg_model::plan::Transport;
@@ -63,4 +63,23 @@ fn flows_of_a_pod_that_is_no_endpoint_any_more_end() {
     stage.director.set_endpoints(&[]).unwrap();
     until("it is counted no longer", || stage.director.loads().iter().all(|(_, n)| *n == 0));
     assert_eq!(stage.finish().ends(), [ProxyEnd::Proxy]);
+}
+
+#[test]
+fn a_blackhole_loses_what_is_sent_meanwhile_and_the_flow_goes_on_after_it() {
+    let mut stage = Stage::new(|s| s.transport = Transport::Udp);
+    let pod = stage.socket();
+    let one = client(&stage);
+    echoed(&one, &pod, b"before");
+    let hole = NetworkFault::PodBlackhole { pod: "pod-0".into() };
+    stage.director.inject(&hole).unwrap();
+    one.send(b"lost").unwrap();
+    // Of another client, so that it is known to have been taken: a flow is counted at its first datagram.
+    let other = client(&stage);
+    other.send(b"lost, too").unwrap();
+    until("the other's flow", || stage.director.loads().iter().all(|(_, n)| *n == 2));
+    stage.director.heal(&hole).unwrap();
+    echoed(&one, &pod, b"after");
+    echoed(&other, &pod, b"after");
+    assert_eq!(stage.finish().decisions.len(), 2);
 }

@@ -86,7 +86,11 @@ impl Stage {
 
     /// A client's connection and the pod's end of it.
     pub fn pair(&self, pod: &TcpListener) -> (TcpStream, TcpStream) {
-        let client = self.client();
+        (self.client(), self.accept(pod))
+    }
+
+    /// The pod's end of a connection.
+    pub fn accept(&self, pod: &TcpListener) -> TcpStream {
         pod.set_nonblocking(true).unwrap();
         let mut server = None;
         until("the pod gets the connection", || {
@@ -95,7 +99,7 @@ impl Stage {
         });
         let server = server.unwrap().0;
         server.set_nonblocking(false).unwrap();
-        (client, patient(server))
+        patient(server)
     }
 
     /// Ends the director; what it told.

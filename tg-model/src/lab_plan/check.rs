@@ -113,7 +113,8 @@ fn spans(spec: &LabSpec) -> Result<(), LabPlanError> {
     span("--grace", spec.grace)?;
     span("--ready", spec.ready)?;
     span("--min-ready", spec.min_ready)?;
-    span("--settle", spec.settle)
+    span("--settle", spec.settle)?;
+    span("--node-grace", spec.node_grace)
 }
 
 fn traffic(spec: &LabSpec) -> Result<(), LabPlanError> {

@@ -73,6 +73,11 @@ pub struct LabSpec {
     pub nodes: u32,
     /// Traffic goes to all nodes, by a hash of addresses and ports; else to the first.
     pub ecmp: bool,
+    /// From a node's loss to the cluster's taking it for not ready (`--node-monitor-grace-period`). Clusters wait for
+    /// 40 or 50 s; by default a tenth of that, as the rest of a lab is shorter, too.
+    #[serde(rename = "node_grace_ns", with = "ns")]
+    #[cfg_attr(test, schemars(with = "u64"))]
+    pub node_grace: Duration,
     /// IP versions of the service; with both, connections take them in turn.
     pub family: LabFamily,
     /// IPVS ends the connections of a destination that was deleted (`expire_nodest_conn`), as kube-proxy has it.
@@ -105,6 +110,7 @@ impl Default for LabSpec {
             settle: Duration::from_secs(6),
             nodes: 1,
             ecmp: false,
+            node_grace: Duration::from_secs(4),
             family: LabFamily::Ipv4,
             expire_nodest: true,
             masquerade: false,

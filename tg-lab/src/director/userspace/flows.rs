@@ -37,7 +37,8 @@ pub struct Flows {
     services: Vec<UdpSocket>,
     flows: Slab<Flow>,
     by_client: HashMap<(usize, SocketAddr), usize>,
-    swallowed: Vec<SocketAddr>,
+    /// Backends that no datagram gets to or from.
+    cut_off: Vec<SocketAddr>,
     swept: Instant,
     /// Sockets (by token) that may hold more.
     again: Vec<usize>,
@@ -54,7 +55,7 @@ impl Flows {
             services,
             flows: Slab::new(),
             by_client: HashMap::new(),
-            swallowed: Vec::new(),
+            cut_off: Vec::new(),
             swept: Instant::now(),
             again: Vec::new(),
             buffer: vec![0; DATAGRAM_MAX].into(),
@@ -86,7 +87,7 @@ impl Flows {
         let Some(key) = known.or_else(|| self.begin(vip, client, nodes, registry)) else { return true };
         let Some(flow) = self.flows.get_mut(key) else { return true };
         flow.used = Instant::now();
-        if self.swallowed.contains(&flow.ticket.backend) {
+        if self.cut_off.contains(&flow.ticket.backend) {
             return true;
         }
         match flow.socket.send(&self.buffer[..len]) {
@@ -102,7 +103,7 @@ impl Flows {
     fn take_from_backend(&mut self, key: usize, nodes: &mut Nodes) -> bool {
         let Some(flow) = self.flows.get(key) else { return false };
         match flow.socket.recv(&mut self.buffer) {
-            Ok(_) if self.swallowed.contains(&flow.ticket.backend) => true,
+            Ok(_) if self.cut_off.contains(&flow.ticket.backend) => true,
             Ok(len) => {
                 if let Some(service) = self.services.get(flow.vip) {
                     // Full, or nobody there: lost.
@@ -180,11 +181,12 @@ impl Traffic for Flows {
     /// Nothing resets a flow.
     fn reset(&mut self, _: &[SocketAddr], _: &mut Nodes) {}
 
-    fn swallow(&mut self, backends: &[SocketAddr], on: bool) {
+    /// What is sent meanwhile is lost: nobody sends a datagram again.
+    fn cut_off(&mut self, backends: &[SocketAddr], on: bool, _: &mut Nodes, _: &Registry) {
         if on {
-            self.swallowed.extend(backends);
+            self.cut_off.extend(backends);
         } else {
-            self.swallowed.retain(|a| !backends.contains(a));
+            self.cut_off.retain(|a| !backends.contains(a));
         }
     }
 

@@ -6,17 +6,24 @@
 //! that refuses shows as a connection that is reset soon after, and not as a failed attempt. Several nodes are several
 //! balancers in the proxy; the router's multipath is a hash of the client's address and port.
 //!
+//! A pod that is cut off (`pod-blackhole`) gets nothing and is told nothing. TCP's bytes wait and come once it is healed,
+//! as a sender's kernel would send them again; datagrams are lost. But the proxy's own kernel acknowledges what the
+//! client sends until its buffers are full: the client's TCP_INFO shows nothing sent again, TCP_USER_TIMEOUT does not
+//! come, and only the response time-out tells. So a verdict cannot confirm `blackhole` here; with nft or ipvs it can.
+//!
 //! | module | what it does | |
 //! |---|---|---|
 //! | `service` | which backend a connection gets | pure |
 //! | `nodes` | which node it comes by; what is told of it | |
-//! | `relay` | one TCP connection: bytes, FIN and RST both ways | |
+//! | `connection` | one TCP connection, from its acceptance to its end | |
+//! | `relay` | its bytes, FIN and RST both ways | |
 //! | `streams`, `flows` | all of TCP's, all of UDP's | |
 //! | `worker` | their thread | |
 //! | `journal` | a node's journal | |
 //! | `addresses` | free addresses, also beside other labs | |
 
 mod addresses;
+mod connection;
 mod flows;
 mod journal;
 mod nodes;
@@ -125,7 +132,7 @@ impl Ground for Userspace {
 
     fn inject(&mut self, fault: &NetworkFault) -> Result<(), LabError> {
         match fault {
-            NetworkFault::PodBlackhole { pod } => self.worker.order(Order::Swallow(self.of(pod), true)),
+            NetworkFault::PodBlackhole { pod } => self.worker.order(Order::CutOff(self.of(pod), true)),
             NetworkFault::ResetStorm { pod } => self.worker.order(Order::Reset(self.of(pod))),
             other => return Err(Userspace::cannot(other)),
         }
@@ -134,7 +141,7 @@ impl Ground for Userspace {
 
     fn heal(&mut self, fault: &NetworkFault) -> Result<(), LabError> {
         match fault {
-            NetworkFault::PodBlackhole { pod } => self.worker.order(Order::Swallow(self.of(pod), false)),
+            NetworkFault::PodBlackhole { pod } => self.worker.order(Order::CutOff(self.of(pod), false)),
             other => return Err(Userspace::cannot(other)),
         }
         Ok(())

@@ -6,10 +6,13 @@ use socket2::SockRef;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::time::Duration;
+use tg_core::sys::tcp_info;
 use tg_model::node_event::ProxyEnd;
 
 /// Reads that one direction may make before other connections have their turn.
 const READS_PER_TURN: usize = 8;
+/// States of a socket whose peer has not sent a FIN: ESTABLISHED, FIN_WAIT1 and FIN_WAIT2 (include/net/tcp_states.h).
+const WITHOUT_FIN: [u8; 3] = [1, 4, 5];
 
 /// When a relay is to be advanced next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +57,7 @@ pub struct Relay {
     client: Half,
     backend: Half,
     end: Option<ProxyEnd>,
-    swallows: bool,
+    held: bool,
 }
 
 impl Half {
@@ -117,7 +120,7 @@ fn pass(from: &mut Half, to: &mut Half, buffer: &mut [u8]) -> Stop {
 impl Relay {
     /// Both halves are established.
     pub fn new(client: TcpStream, backend: TcpStream) -> Relay {
-        Relay { client: Half::new(client), backend: Half::new(backend), end: None, swallows: false }
+        Relay { client: Half::new(client), backend: Half::new(backend), end: None, held: false }
     }
 
     /// Who ended it first and how, once that is known: from there on it only passes on what is left.
@@ -125,16 +128,17 @@ impl Relay {
         self.end
     }
 
-    /// From now on what comes from the client is thrown away, and the backend is not listened to; or no longer.
-    pub fn swallow(&mut self, on: bool) {
-        self.swallows = on;
+    /// From now on nothing is passed on, or it is again. What is sent meanwhile waits in the kernel: a sender that
+    /// is not acknowledged sends it again once the way is healed.
+    pub fn hold(&mut self, on: bool) {
+        self.held = on;
     }
 
     /// Does what can be done without blocking. The backend's side comes first: where both have ended, it was
     /// the backend, since clients keep their connections.
     pub fn advance(&mut self, buffer: &mut [u8]) -> Next {
-        if self.swallows {
-            return self.throw_away(buffer);
+        if self.held {
+            return self.look();
         }
         let back = pass(&mut self.backend, &mut self.client, buffer);
         let failed = match back {
@@ -182,22 +186,20 @@ impl Relay {
         Next::Over
     }
 
-    fn throw_away(&mut self, buffer: &mut [u8]) -> Next {
-        for _ in 0..READS_PER_TURN {
-            match self.client.stream.read(buffer) {
-                Ok(0) => {
-                    self.end.get_or_insert(ProxyEnd::ClientClosed);
-                    return Next::Over;
-                }
-                Ok(_) => {}
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Next::Wait,
-                Err(_) => {
-                    self.end.get_or_insert(ProxyEnd::ClientReset);
-                    return Next::Over;
-                }
-            }
-        }
-        Next::Again
+    /// Whether the client is gone, without reading what it sent. Its FIN waits with that; a reset comes only once, and
+    /// the backend never hears of it.
+    fn look(&mut self) -> Next {
+        let Some(end) = gone(&self.client.stream) else { return Next::Wait };
+        self.end.get_or_insert(end);
+        if end == ProxyEnd::ClientReset { Next::Over } else { Next::Wait }
     }
+}
+
+/// How a client ended its side, if it did.
+fn gone(client: &TcpStream) -> Option<ProxyEnd> {
+    if !matches!(client.take_error(), Ok(None)) {
+        return Some(ProxyEnd::ClientReset);
+    }
+    let up = tcp_info::read(client).is_none_or(|info| WITHOUT_FIN.contains(&info.state));
+    (!up).then_some(ProxyEnd::ClientClosed)
 }

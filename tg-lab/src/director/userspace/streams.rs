@@ -1,14 +1,16 @@
-//! TCP through the proxy: accepted, decided on, connected, relayed. Changes when a connection's course does.
+//! All of TCP through the proxy: which connection an event or an order is of, and what remains of one that ended.
+//! Changes when an order is added.
 
-use super::nodes::{Nodes, Ticket};
-use super::relay::{Next, Relay};
+#[cfg(test)]
+mod tests;
+
+use super::connection::{Connection, Step, reset};
+use super::nodes::Nodes;
 use super::worker::Traffic;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use slab::Slab;
-use socket2::SockRef;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -20,38 +22,23 @@ use tg_model::node_event::ProxyEnd;
 const REFUSAL: Duration = Duration::from_millis(100);
 /// Bytes that one read may give.
 const READ_MAX: usize = 64 << 10;
-
-/// How far a connection is.
-#[derive(Debug)]
-enum Course {
-    /// The backend's half is being established.
-    Connecting { client: TcpStream, backend: TcpStream },
-    /// Both halves are there.
-    Open(Relay),
-    /// The way to the backend swallows everything: it is never established.
-    Swallowed { client: TcpStream },
-    /// Nothing is left of it.
-    Over,
-}
-
-#[derive(Debug)]
-struct Connection {
-    ticket: Ticket,
-    course: Course,
-    /// Its end was told, and it is counted no longer.
-    told: bool,
-}
+/// The halves of a connection, in the order of their tokens.
+const CLIENT: usize = 0;
+const BACKEND: usize = 1;
 
 /// All TCP connections.
 #[derive(Debug)]
 pub struct Streams {
     listeners: Vec<TcpListener>,
-    connections: Slab<Connection>,
+    /// By a number that is never given twice: one turn's events may be of a connection that ended in that turn, and of
+    /// halves that outlive it.
+    connections: BTreeMap<usize, Connection>,
+    next: usize,
     /// Connections that have more to do without an event.
     again: Vec<usize>,
-    /// Addresses of backends whose link swallows every packet.
-    swallowed: Vec<SocketAddr>,
-    /// Halves whose peers must not be told of their end: their link swallows it.
+    /// Backends that nothing gets to or from.
+    cut_off: Vec<SocketAddr>,
+    /// Halves whose peers never hear of their end: they were cut off when a reset came for them.
     buried: Vec<TcpStream>,
     /// Clients to be reset, with the time.
     refused: VecDeque<(Instant, TcpStream)>,
@@ -61,17 +48,17 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// On these listeners, one an address of the service. Tokens from `first` on are theirs, then the
-    /// connections'.
+    /// On these listeners, one an address of the service. The first tokens are theirs, then come the connections'.
     pub fn new(mut listeners: Vec<TcpListener>, registry: &Registry) -> io::Result<Streams> {
         for (nth, listener) in listeners.iter_mut().enumerate() {
             registry.register(listener, Token(nth), Interest::READABLE)?;
         }
         Ok(Streams {
             listeners,
-            connections: Slab::new(),
+            connections: BTreeMap::new(),
+            next: 0,
             again: Vec::new(),
-            swallowed: Vec::new(),
+            cut_off: Vec::new(),
             buried: Vec::new(),
             refused: VecDeque::new(),
             stuck: false,
@@ -100,88 +87,51 @@ impl Streams {
             self.refuse(client);
             return;
         };
-        let course = if self.swallowed.contains(&ticket.backend) {
-            Course::Swallowed { client }
-        } else {
-            match TcpStream::connect(ticket.backend) {
-                Ok(backend) => Course::Connecting { client, backend },
-                Err(e) => {
-                    nodes.ended(&ticket, failure(&e));
-                    self.refuse(client);
-                    return;
+        let key = self.next;
+        self.next += 1;
+        match Connection::accepted(ticket, client, self.token(key, CLIENT), registry) {
+            Ok(connection) => {
+                self.connections.insert(key, connection);
+                if !self.cut_off.contains(&ticket.backend) {
+                    self.connect(key, nodes, registry);
                 }
             }
-        };
-        let key = self.connections.insert(Connection { ticket, course, told: false });
-        if self.connections[key].course.register(self.listeners.len() + 2 * key, registry).is_err() {
-            self.drop_with(key, ProxyEnd::Proxy, nodes);
+            Err(_) => nodes.ended(&ticket, ProxyEnd::Proxy),
         }
     }
 
-    /// Something happened to one of its halves.
+    fn token(&self, key: usize, half: usize) -> Token {
+        Token(self.listeners.len() + 2 * key + half)
+    }
+
+    fn connect(&mut self, key: usize, nodes: &mut Nodes, registry: &Registry) {
+        let token = self.token(key, BACKEND);
+        let Some(connection) = self.connections.get_mut(&key) else { return };
+        if let Err(e) = connection.connect(token, registry) {
+            self.backend_failed(key, &e, nodes);
+        }
+    }
+
     fn advance(&mut self, key: usize, client_gone: Option<ProxyEnd>, nodes: &mut Nodes) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        match &mut connection.course {
-            Course::Connecting { backend, .. } => match (established(backend), client_gone) {
-                (Ok(Some(local)), _) => {
-                    nodes.made(&mut connection.ticket, local);
-                    self.open(key, nodes);
-                }
-                (Ok(None), None) => {}
-                (Ok(None), Some(end)) => self.drop_with(key, end, nodes),
-                (Err(e), _) => self.backend_failed(key, &e, nodes),
-            },
-            Course::Swallowed { .. } => {
-                if let Some(end) = client_gone {
-                    self.drop_with(key, end, nodes);
-                }
-            }
-            Course::Open(_) | Course::Over => self.relay(key, nodes),
-        }
-    }
-
-    fn open(&mut self, key: usize, nodes: &mut Nodes) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        match std::mem::replace(&mut connection.course, Course::Over) {
-            Course::Connecting { client, backend } => {
-                let mut relay = Relay::new(client, backend);
-                relay.swallow(self.swallowed.contains(&connection.ticket.backend));
-                connection.course = Course::Open(relay);
-                self.relay(key, nodes);
-            }
-            other => connection.course = other,
-        }
-    }
-
-    fn relay(&mut self, key: usize, nodes: &mut Nodes) {
-        let Some(Connection { ticket, course: Course::Open(relay), told }) = self.connections.get_mut(key) else {
-            return;
-        };
-        let next = relay.advance(&mut self.buffer);
-        if let Some(end) = relay.end()
-            && !std::mem::replace(told, true)
-        {
-            nodes.ended(ticket, end);
-        }
-        match next {
-            Next::Wait => {}
-            Next::Again => self.again.push(key),
-            Next::Over => {
-                let Connection { ticket, course, .. } = self.connections.remove(key);
-                if let Course::Open(relay) = course
-                    && self.swallowed.contains(&ticket.backend)
-                {
-                    self.buried.push(relay.into_backend());
-                }
+        let Some(connection) = self.connections.get_mut(&key) else { return };
+        let is_cut_off = self.cut_off.contains(&connection.ticket.backend);
+        match connection.advance(client_gone, is_cut_off, nodes, &mut self.buffer) {
+            Step::Wait => {}
+            Step::Again => self.again.push(key),
+            Step::Gone(end) => self.drop_with(key, end, nodes),
+            Step::Failed(e) => self.backend_failed(key, &e, nodes),
+            Step::Over => {
+                let over = self.connections.remove(&key).filter(|_| is_cut_off);
+                self.buried.extend(over.and_then(Connection::into_backend));
             }
         }
     }
 
     /// It could not be established.
     fn backend_failed(&mut self, key: usize, error: &io::Error, nodes: &mut Nodes) {
-        let Some(Connection { ticket, course, .. }) = self.connections.try_remove(key) else { return };
-        nodes.ended(&ticket, failure(error));
-        if let Course::Connecting { client, .. } = course {
+        let Some(connection) = self.connections.remove(&key) else { return };
+        nodes.ended(&connection.ticket, failure(error));
+        if let Some(client) = connection.into_client() {
             self.refuse(client);
         }
     }
@@ -192,34 +142,14 @@ impl Streams {
 
     /// Resets what there is of it.
     fn drop_with(&mut self, key: usize, end: ProxyEnd, nodes: &mut Nodes) {
-        let Some(Connection { ticket, course, told }) = self.connections.try_remove(key) else { return };
-        if !told {
-            nodes.ended(&ticket, end);
-        }
-        match course {
-            Course::Connecting { client, .. } | Course::Swallowed { client } => reset(client),
-            Course::Open(relay) => relay.reset(),
-            Course::Over => {}
+        if let Some(connection) = self.connections.remove(&key) {
+            connection.reset(end, nodes);
         }
     }
 
     fn keys_of(&self, addresses: &[SocketAddr]) -> Vec<usize> {
-        let of = |(key, c): (usize, &Connection)| addresses.contains(&c.ticket.backend).then_some(key);
+        let of = |(key, c): (&usize, &Connection)| addresses.contains(&c.ticket.backend).then_some(*key);
         self.connections.iter().filter_map(of).collect()
-    }
-}
-
-impl Course {
-    fn register(&mut self, token: usize, registry: &Registry) -> io::Result<()> {
-        let both = Interest::READABLE | Interest::WRITABLE;
-        match self {
-            Course::Connecting { client, backend } => {
-                registry.register(client, Token(token), both)?;
-                registry.register(backend, Token(token + 1), both)
-            }
-            Course::Swallowed { client } => registry.register(client, Token(token), both),
-            Course::Open(_) | Course::Over => Ok(()),
-        }
     }
 }
 
@@ -229,7 +159,7 @@ impl Traffic for Streams {
             self.accept_all(event.token().0, nodes, registry);
             return;
         };
-        let is_client = of_connections % 2 == 0;
+        let is_client = of_connections % 2 == CLIENT;
         let gone = match (event.is_error(), event.is_read_closed()) {
             (true, _) => Some(ProxyEnd::ClientReset),
             (false, true) => Some(ProxyEnd::ClientClosed),
@@ -240,7 +170,7 @@ impl Traffic for Streams {
 
     fn turn(&mut self, nodes: &mut Nodes, registry: &Registry) -> Option<Duration> {
         for key in std::mem::take(&mut self.again) {
-            self.relay(key, nodes);
+            self.advance(key, None, nodes);
         }
         if std::mem::take(&mut self.stuck) {
             (0..self.listeners.len()).for_each(|vip| self.accept_all(vip, nodes, registry));
@@ -261,16 +191,18 @@ impl Traffic for Streams {
         }
     }
 
-    fn swallow(&mut self, backends: &[SocketAddr], on: bool) {
+    fn cut_off(&mut self, backends: &[SocketAddr], on: bool, nodes: &mut Nodes, registry: &Registry) {
         if on {
-            self.swallowed.extend(backends);
+            self.cut_off.extend(backends);
         } else {
-            self.swallowed.retain(|a| !backends.contains(a));
+            self.cut_off.retain(|a| !backends.contains(a));
         }
         for key in self.keys_of(backends) {
-            if let Course::Open(relay) = &mut self.connections[key].course {
-                relay.swallow(on);
+            if self.connections.get_mut(&key).is_some_and(|c| c.hold(on)) {
+                // What came meanwhile has had its event.
                 self.again.push(key);
+            } else if !on {
+                self.connect(key, nodes, registry);
             }
         }
     }
@@ -279,23 +211,11 @@ impl Traffic for Streams {
     fn endpoints_gone(&mut self, _: &[SocketAddr], _: &mut Nodes) {}
 
     fn finish(&mut self, nodes: &mut Nodes) {
-        let all: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
+        let all: Vec<usize> = self.connections.keys().copied().collect();
         for key in all {
             self.drop_with(key, ProxyEnd::Proxy, nodes);
         }
         self.refused.drain(..).for_each(|(_, client)| reset(client));
-    }
-}
-
-/// The proxy's own end of a connection that is established by now; `None`: not yet.
-fn established(backend: &TcpStream) -> io::Result<Option<SocketAddr>> {
-    if let Some(error) = backend.take_error()? {
-        return Err(error);
-    }
-    match backend.peer_addr() {
-        Ok(_) => backend.local_addr().map(Some),
-        Err(e) if e.kind() == ErrorKind::NotConnected => Ok(None),
-        Err(e) => Err(e),
     }
 }
 
@@ -304,10 +224,4 @@ fn failure(e: &io::Error) -> ProxyEnd {
         ErrorKind::ConnectionRefused => ProxyEnd::BackendRefused,
         _ => ProxyEnd::BackendUnreachable,
     }
-}
-
-/// Closes a connection by a reset.
-fn reset(stream: TcpStream) {
-    // Where it fails, a FIN goes instead.
-    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
 }

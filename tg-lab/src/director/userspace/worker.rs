@@ -22,8 +22,8 @@ const EVENTS: usize = 1024;
 pub enum Order {
     /// The endpoints are these now.
     Endpoints(Vec<Endpoint>),
-    /// Packets to and from these backends vanish, or no longer do.
-    Swallow(Vec<SocketAddr>, bool),
+    /// These backends are cut off, or no longer.
+    CutOff(Vec<SocketAddr>, bool),
     /// Connections to these backends are reset.
     Reset(Vec<SocketAddr>),
     /// It ends.
@@ -38,8 +38,8 @@ pub trait Traffic: Send {
     fn turn(&mut self, nodes: &mut Nodes, registry: &Registry) -> Option<Duration>;
     /// Resets connections to these backends.
     fn reset(&mut self, backends: &[SocketAddr], nodes: &mut Nodes);
-    /// Packets to and from these backends vanish, or no longer do.
-    fn swallow(&mut self, backends: &[SocketAddr], on: bool);
+    /// These backends are cut off, or no longer: nothing gets there or back, and nobody is told.
+    fn cut_off(&mut self, backends: &[SocketAddr], on: bool, nodes: &mut Nodes, registry: &Registry);
     /// These are endpoints no longer, not even terminating ones.
     fn endpoints_gone(&mut self, backends: &[SocketAddr], nodes: &mut Nodes);
     /// Ends whatever is there.
@@ -158,7 +158,9 @@ impl Loop {
             };
             match order {
                 Order::Endpoints(endpoints) => self.set_endpoints(&endpoints),
-                Order::Swallow(backends, on) => self.traffic.swallow(&backends, on),
+                Order::CutOff(backends, on) => {
+                    self.traffic.cut_off(&backends, on, &mut self.nodes, self.poll.registry());
+                }
                 Order::Reset(backends) => self.traffic.reset(&backends, &mut self.nodes),
                 Order::Finish => return true,
             }
