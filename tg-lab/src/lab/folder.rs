@@ -3,6 +3,7 @@
 use super::error::LabError;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -49,13 +50,20 @@ fn temporary() -> Result<Folder, LabError> {
     remove_stale(&std::env::temp_dir());
     let folder =
         tempfile::Builder::new().prefix(PREFIX).tempdir().map_err(LabError::io("making a temporary folder"))?;
-    let lock = lock(&folder.path().join(LOCK)).ok_or_else(|| LabError::Failed("locking a temporary folder".into()))?;
+    let lock = mark(folder.path()).map_err(LabError::io("locking a temporary folder"))?;
     Ok(Folder { path: folder.path().to_owned(), temporary: Some((folder, lock)) })
 }
 
-fn lock(path: &Path) -> Option<Flock<File>> {
-    let file = File::options().write(true).create(true).truncate(false).open(path).ok()?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()
+/// The lock has its name only once it is held: a lab that starts at this moment would take it for a dead one's.
+fn mark(folder: &Path) -> io::Result<Flock<File>> {
+    let unnamed = folder.join("lock-to-be");
+    let lock = lock(File::create(&unnamed)?)?;
+    fs::rename(unnamed, folder.join(LOCK))?;
+    Ok(lock)
+}
+
+fn lock(file: File) -> io::Result<Flock<File>> {
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno.into())
 }
 
 /// Removes what labs left that were killed. What cannot be removed is another user's, or is being used.
@@ -63,8 +71,8 @@ fn remove_stale(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
         let path = entry.path();
-        let is_lab = entry.file_name().to_string_lossy().starts_with(PREFIX) && path.join(LOCK).is_file();
-        if is_lab && lock(&path.join(LOCK)).is_some() {
+        let is_lab = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        if is_lab && File::open(path.join(LOCK)).and_then(lock).is_ok() {
             let _ = fs::remove_dir_all(&path);
         }
     }
@@ -73,6 +81,7 @@ fn remove_stale(parent: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn a_folder_with_something_in_it_is_refused() {
@@ -88,10 +97,30 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let [stale, living, foreign] = ["tg-lab-1", "tg-lab-2", "tg-lab-3"].map(|n| parent.path().join(n));
         [&stale, &living, &foreign].into_iter().for_each(|p| fs::create_dir(p).unwrap());
-        drop(lock(&stale.join(LOCK)).unwrap());
-        let held = lock(&living.join(LOCK)).unwrap();
+        drop(mark(&stale).unwrap());
+        let held = mark(&living).unwrap();
         remove_stale(parent.path());
         assert_eq!([stale.exists(), living.exists(), foreign.exists()], [false, true, true]);
         drop(held);
+    }
+
+    #[test]
+    fn labs_that_start_at_once_leave_each_others_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    remove_stale(parent.path());
+                }
+            });
+            for n in 0..1000 {
+                let folder = parent.path().join(format!("{PREFIX}{n}"));
+                fs::create_dir(&folder).unwrap();
+                let marked = mark(&folder).map(|held| (held, folder.join(LOCK).exists()));
+                over.store(n == 999 || marked.is_err(), Ordering::Relaxed);
+                assert!(marked.unwrap().1, "{n}");
+            }
+        });
     }
 }
