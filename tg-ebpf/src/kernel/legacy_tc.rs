@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 /// Where notes are, one file a process, which has it locked while it lives.
 const NOTES: &str = "/run/tg-observe";
+/// How the name of a file ends that holds nothing yet.
+const TO_BE: &str = "to-be";
 /// The filters' priority, and half of what tells them from others'; their handle is the process's number.
 const PRIORITY: u16 = 0x7467;
 
@@ -42,8 +44,7 @@ impl LegacyTc {
             clear(&entry.path());
         }
         let path = Path::new(NOTES).join(std::process::id().to_string());
-        let file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
-        let notes = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| io::Error::from(e))?;
+        let notes = begin(&path)?;
         Ok(LegacyTc { notes, path, attached: Vec::new() })
     }
 
@@ -103,8 +104,20 @@ fn detach(note: &Note) {
     });
 }
 
+/// A file that has its name only once it is locked: one that starts at this moment would take it for a dead one's.
+fn begin(path: &Path) -> io::Result<Flock<File>> {
+    let unnamed = path.with_extension(TO_BE);
+    let file = OpenOptions::new().create(true).truncate(true).write(true).open(&unnamed)?;
+    let notes = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| io::Error::from(e))?;
+    fs::rename(unnamed, path)?;
+    Ok(notes)
+}
+
 /// Removes what a file notes, unless who wrote it lives.
 fn clear(path: &Path) {
+    if path.extension().is_some_and(|e| e == TO_BE) {
+        return;
+    }
     let Ok(file) = File::open(path) else { return };
     let Ok(mut file) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else { return };
     let mut text = String::new();
@@ -150,5 +163,16 @@ mod tests {
         for text in ["", "in", "in x eth0", "up 1 eth0", "in 1"] {
             assert_eq!(note(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn only_what_nobody_holds_is_cleared() {
+        let notes = tempfile::tempdir().unwrap();
+        let [held, dead, to_be] = ["1", "2", "3.to-be"].map(|name| notes.path().join(name));
+        let _holds = begin(&held).unwrap();
+        drop(begin(&dead).unwrap());
+        fs::write(&to_be, "").unwrap();
+        [&held, &dead, &to_be].into_iter().for_each(|path| clear(path));
+        assert_eq!([held.exists(), dead.exists(), to_be.exists()], [true, false, true]);
     }
 }
