@@ -3,6 +3,7 @@
 use crate::bench::Lab;
 use crate::nft::NEEDS;
 use crate::support::Suite;
+use crate::together;
 
 pub fn add(suite: &mut Suite) {
     let tests: [(&str, fn()); 6] = [
@@ -14,7 +15,7 @@ pub fn add(suite: &mut Suite) {
         ("endpoints_that_come_late_lead_to_pods_that_are_gone", endpoints_that_come_late),
     ];
     for (name, body) in tests {
-        suite.test(format!("faults::{name}"), &NEEDS, body);
+        suite.test(format!("faults::{name}"), &NEEDS, together(body));
     }
 }
 
