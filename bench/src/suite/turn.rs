@@ -3,7 +3,7 @@
 
 use super::GRACE;
 use crate::floor::{Served, Server};
-use crate::process::{Finished, Running, Window};
+use crate::process::{Finished, Running, Window, in_time};
 use crate::programs::Programs;
 use crate::quiet::{Diary, Watch};
 use crate::tg::Engine;
@@ -46,7 +46,15 @@ impl Turn<'_> {
     pub fn take(
         &self,
         diary: &mut Diary,
-        command: impl FnOnce(SocketAddr) -> anyhow::Result<Command>,
+        mut command: impl FnMut(SocketAddr) -> anyhow::Result<Command>,
+    ) -> anyhow::Result<Taken> {
+        in_time(|| self.once(diary, &mut command))
+    }
+
+    fn once(
+        &self,
+        diary: &mut Diary,
+        command: &mut impl FnMut(SocketAddr) -> anyhow::Result<Command>,
     ) -> anyhow::Result<Taken> {
         let watch = Watch::start(Duration::ZERO)?;
         let server = Server::start(self.floor, self.server)?;

@@ -5,11 +5,12 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Four pods and 16 connections, with short waits; a starved machine's slow echoes are no loss.
+/// Four pods and 16 connections, with short waits, but time enough for an echo on each connection before the upgrade
+/// and after it: it tells the pod. A starved machine's slow echoes are no loss.
 const SMALL: [(&str, &str); 7] = [
     ("--replicas", "4"),
     ("--conns", "16"),
-    ("--settle", "500ms"),
+    ("--settle", "2s"),
     ("--ready", "300ms"),
     ("--min-ready", "100ms"),
     ("--prestop", "300ms"),

@@ -4,19 +4,20 @@ use crate::bench::{lines, namespaces, small};
 use crate::faults_support::{Running, eventually, start, tg, through};
 use crate::nft::NEEDS;
 use crate::support::{Capability, Suite};
+use crate::{alone, together};
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 
 pub fn add(suite: &mut Suite) {
-    let tests: [(&str, fn()); 3] = [
+    let tests: [(&str, fn()); 2] = [
         ("one_that_is_interrupted_leaves_nothing", one_that_is_interrupted_leaves_nothing),
         ("what_a_killed_one_left_is_gone_with_the_next_start", what_a_killed_one_left_is_gone),
-        ("two_run_side_by_side_and_see_only_their_own", two_run_side_by_side),
     ];
     for (name, body) in tests {
-        suite.test(format!("ends::{name}"), &NEEDS, body);
+        suite.test(format!("ends::{name}"), &NEEDS, alone(body));
     }
+    suite.test("ends::two_run_side_by_side_and_see_only_their_own".into(), &NEEDS, together(two_run_side_by_side));
     suite.test("ends::without_rights_it_says_so_first".into(), &[Capability::Root], without_rights_it_says_so_first);
 }
 
@@ -26,9 +27,9 @@ struct Under {
 }
 
 impl Under {
-    fn start() -> Under {
+    fn start(options: &str) -> Under {
         let folder = tempfile::tempdir().unwrap();
-        let line = small(&format!("--director nft --output {}", folder.path().display()));
+        let line = small(&format!("--director nft --output {} {options}", folder.path().display()));
         Under { running: start(&mut tg(&line)), folder }
     }
 
@@ -46,6 +47,9 @@ impl Under {
     }
 }
 
+/// No pod of it ends, or comes, by itself.
+const FOR_EVER: &str = "--settle 1h";
+
 /// By its service's address, 192.0.2.(number + 1).
 fn number(cluster: &Path) -> u8 {
     let header = &lines(cluster)[0];
@@ -55,27 +59,26 @@ fn number(cluster: &Path) -> u8 {
 }
 
 fn one_that_is_interrupted_leaves_nothing() {
-    let under = Under::start();
+    let under = Under::start(FOR_EVER);
     let number = under.has_traffic();
-    assert!(namespaces(number).len() >= 3 + 4, "client, router, node, pods");
+    assert_eq!(namespaces(number).len(), 3 + 4, "client, router, node, pods");
     under.running.signal("INT");
     under.running.end().exits(1).tells(&["broken off"]);
     assert_eq!(namespaces(number), [""; 0]);
 }
 
 fn what_a_killed_one_left_is_gone() {
-    let under = Under::start();
+    let under = Under::start(FOR_EVER);
     let number = under.has_traffic();
     let pods = servers(number);
     assert_eq!(pods.len(), 4);
     under.running.kill().was_killed();
-    assert!(namespaces(number).len() >= 3 + 4);
+    assert_eq!(namespaces(number).len(), 3 + 4);
     eventually("its pods end with it", || servers(number).is_empty().then_some(()));
-    let next = Under::start();
-    let its = next.has_traffic();
-    // Another test's lab may have that number now, but not with those pods.
-    let left = namespaces(number);
-    assert!(pods.iter().all(|pod| !left.contains(pod)) || its == number, "{left:?}");
+    let next = Under::start(FOR_EVER);
+    // The same number, and only what is its own has it.
+    assert_eq!(next.has_traffic(), number);
+    assert_eq!(namespaces(number).len(), 3 + 4);
     next.running.signal("INT");
     next.running.end().exits(1);
 }
@@ -91,7 +94,7 @@ fn servers(number: u8) -> Vec<String> {
 }
 
 fn two_run_side_by_side() {
-    let (a, b) = (Under::start(), Under::start());
+    let (a, b) = (Under::start(""), Under::start(""));
     assert_ne!(a.has_traffic(), b.has_traffic());
     for Under { running, folder } in [a, b] {
         running.end().exits(0);

@@ -3,6 +3,7 @@
 use crate::bench::Lab;
 use crate::nft::NEEDS;
 use crate::support::Suite;
+use crate::together;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
@@ -16,7 +17,7 @@ pub fn add(suite: &mut Suite) {
         ("endpoints_that_come_late_lead_to_pods_that_are_gone", endpoints_that_come_late),
     ];
     for (name, body) in tests {
-        suite.test(format!("faults::{name}"), &NEEDS, body);
+        suite.test(format!("faults::{name}"), &NEEDS, together(body));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::bench::Lab;
 use crate::support::{Capability, Suite};
+use crate::together;
 
 /// An observer is beside, or there would be nothing to hold the run against.
 pub const NEEDS: [Capability; 4] = [Capability::Netns, Capability::Root, Capability::Nft, Capability::Bpf];
@@ -14,7 +15,7 @@ pub fn add(suite: &mut Suite) {
         ("datagrams_move_on", datagrams_move_on),
     ];
     for (name, body) in tests {
-        suite.test(format!("nft::{name}"), &NEEDS, body);
+        suite.test(format!("nft::{name}"), &NEEDS, together(body));
     }
 }
 

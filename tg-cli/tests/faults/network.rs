@@ -64,7 +64,8 @@ fn a_host_without_ipv6() {
 }
 
 fn a_taken_port() {
-    let [tcp, udp] = ["127.0.0.1:0"; 2].map(|any| any.parse::<std::net::SocketAddr>().unwrap());
+    // Addresses that no other test has: of each port only the one protocol is taken.
+    let [tcp, udp] = ["127.1.0.1:0", "127.1.0.2:0"].map(|any| any.parse::<std::net::SocketAddr>().unwrap());
     let (tcp, udp) = (std::net::TcpListener::bind(tcp).unwrap(), std::net::UdpSocket::bind(udp).unwrap());
     for (protocol, address) in [("tcp", tcp.local_addr().unwrap()), ("udp", udp.local_addr().unwrap())] {
         let done = run(&mut tg(&format!("serve --udp --listen {address}"))).exits(1).prints_nothing();

@@ -45,7 +45,7 @@ fn a_full_disk_under_the_journal() {
     whole(&done.report());
     assert_eq!(done.stderr.matches(NO_SPACE).count(), 1, "told once: {done}");
     let text = run(&mut tg(&format!("{RUN} --output /dev/full"))).exits(1).tells(&words);
-    text.prints(&["Lost connections: 0\nLasting connections: 4\n  tg-embedded 4\n", "Packets due                40 ="]);
+    text.prints(&["Lost connections: 0\nLasting connections: 4\n", "Packets due                40 ="]);
     // An expectation that fails beside it is told, too.
     let line = format!("{RUN} --output /dev/full --expect lasting==3");
     run(&mut tg(&line)).exits(1).tells(&words).tells(&["expectation failed: lasting==3: lasting is 4"]);

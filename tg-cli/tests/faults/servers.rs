@@ -28,10 +28,12 @@ struct Case {
 enum Until {
     /// The plan's end, after 16 packets each.
     Planned,
+    /// A signal, once each connection's server is known and has got some packets, however long that takes.
+    Echoed,
     /// A signal, once each connection has ended, however long that takes.
     AllLost,
 }
-use Until::{AllLost, Planned};
+use Until::{AllLost, Echoed, Planned};
 
 /// Nothing is overdue here, however slow the machine is.
 const PATIENT: &str = "--response-timeout 60s --connect-timeout 60s";
@@ -80,16 +82,16 @@ const CASES: &[Case] = &[
     tcp("closes_half_before_it_has_said_its_name", Behaviour::HalfClose { after: 0 }, AllLost, |s, _| {
         all_lost(s, "closed_by_peer", "(unknown)");
     }),
-    tcp("trickles_byte_by_byte", Behaviour::Trickle, Planned, |s, _| nothing_lost(s)),
+    tcp("trickles_byte_by_byte", Behaviour::Trickle, Echoed, |s, _| nothing_lost(s)),
     tcp("resets_in_mid_packet", Behaviour::Reset { after: 1500 }, AllLost, |s, lines| {
         all_lost(s, "reset", "pod-1");
         one_echo_each(s);
         assert!(closed(lines).all(|l| l["errno"] == libc::ECONNRESET || l["errno"] == libc::EPIPE), "{lines:?}");
     }),
-    tcp("splits_and_joins_at_random", Behaviour::Echo, Planned, |s, _| nothing_lost(s)),
+    tcp("splits_and_joins_at_random", Behaviour::Echo, Echoed, |s, _| nothing_lost(s)),
     udp("refuses", Behaviour::Refuse, Planned, |s, _| never_connected(s, "refused")),
     udp("says_nothing", Behaviour::Silent, Planned, |s, _| never_connected(s, "timeout")),
-    udp("sends_each_echo_twice", Behaviour::TooMuch { after: 0 }, Planned, |s, _| {
+    udp("sends_each_echo_twice", Behaviour::TooMuch { after: 0 }, Echoed, |s, _| {
         nothing_lost(s);
         assert_ne!(s["packets"]["duplicate"], 0);
     }),
@@ -140,7 +142,11 @@ fn conduct(case: &Case, engine: &str) {
     let plan = format!("--conns {CONNS} --rate 40 --no-reconnect --engine {engine} {udp} {}", case.patience());
     let (summary, lines) = match case.until {
         Planned => report(server.addr(), &format!("{plan} --duration 400ms")),
-        AllLost => report_of_all_lost(server.addr(), &plan),
+        Echoed => report_after(server.addr(), &plan, |journal| {
+            journal.awaits(CONNS as usize, "identified");
+            server.wait_until(|c| c.bytes >= 4 * CONNS * 1024);
+        }),
+        AllLost => report_after(server.addr(), &plan, |journal| journal.awaits(CONNS as usize, "closed")),
     };
     assert_eq!(summary["engine"], engine);
     let ending = if case.until == Planned { "planned" } else { "stopped" };
@@ -152,11 +158,12 @@ fn conduct(case: &Case, engine: &str) {
     (case.check)(&summary, &lines);
 }
 
-fn report_of_all_lost(address: SocketAddr, plan: &str) -> (Value, Vec<Value>) {
+/// The same of a run that is ended once what it is for is there.
+fn report_after(address: SocketAddr, plan: &str, wait: impl FnOnce(&Journal)) -> (Value, Vec<Value>) {
     let journal = Journal::new();
     let line = format!("run --address {address} --format json --monitor --until-signal {plan} {}", journal.option());
     let run = start(&mut tg(&line));
-    journal.awaits(CONNS as usize, "closed");
+    wait(&journal);
     run.is_watched();
     run.signal("TERM");
     judge(&run.end().exits(0), &journal)
@@ -205,8 +212,8 @@ fn details(lines: &[Value], words: &[&str]) {
 /// Each replacement is lost, too: reconnects have no limit, and each is accounted for.
 fn resets_again_and_again(engine: &str) {
     let server = server(Transport::Tcp, Behaviour::Reset { after: 1500 });
-    let plan = format!("--conns 8 --rate 100 --duration 500ms --engine {engine} {PATIENT}");
-    let (s, _) = report(server.addr(), &plan);
+    let plan = format!("--conns 8 --rate 100 --engine {engine} {PATIENT}");
+    let (s, _) = report_after(server.addr(), &plan, |journal| journal.awaits(16, "closed"));
     let lost = s["lost"].as_u64().unwrap();
     assert!(lost >= 16, "{lost}");
     assert_eq!(s["ended"]["reset"], lost);

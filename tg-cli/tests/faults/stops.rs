@@ -7,6 +7,8 @@ use serde_json::Value;
 use std::time::Duration;
 
 const STOP: Duration = Duration::from_secs(3);
+/// Shorter than the stop, and longer than a starved machine needs for an echo.
+const TIMEOUT: &str = "--response-timeout 2s";
 /// Each connection's.
 const RATE: u64 = 20;
 const CONNS: u64 = 40;
@@ -69,7 +71,7 @@ fn nothing_lost_and_no_burst(s: &Value, journal: &Journal, host: &str) {
 fn a_client(engine: &str, transport: &str) {
     let (server, address) = serve();
     let journal = Journal::new();
-    let run = run_until_signal(&journal, &format!("--address {address} --engine {engine} {transport}"));
+    let run = run_until_signal(&journal, &format!("--address {address} --engine {engine} {transport} {TIMEOUT}"));
     stop_and_go(&run, &run, &journal);
     let s = run.end().exits(0).report();
     assert_eq!((&s["engine"], &s["ending"]), (&engine.into(), &"stopped".into()));
@@ -81,7 +83,7 @@ fn a_client(engine: &str, transport: &str) {
 /// Its server answers only after the client has been awake for a while.
 fn with_own_server(engine: &str) {
     let journal = Journal::new();
-    let run = run_until_signal(&journal, &format!("--engine {engine}"));
+    let run = run_until_signal(&journal, &format!("--engine {engine} {TIMEOUT}"));
     stop_and_go(&run, &run, &journal);
     let s = run.end().exits(0).report();
     assert_eq!(s["engine"], engine);

@@ -39,8 +39,8 @@ pub fn pod_kill() {
 
 pub fn pod_freeze() {
     let kept = Kept::new();
-    // The pod does not hear SIGTERM: its grace has to end.
-    lab(&["--fault", "pod-freeze@1ms", "--grace", "600ms", "--response-timeout", "300ms", &kept.option()]);
+    // The pod does not hear SIGTERM: its grace has to end. The others end long before.
+    lab(&["--fault", "pod-freeze@1ms", "--grace", "4s", "--response-timeout", "300ms", &kept.option()]);
     let pod = victim(&kept, "pod-freeze");
     let killed = kept.truth("kill");
     assert_eq!((killed.len(), killed[0]["pod"].as_str()), (1, Some(pod.as_str())));
@@ -56,7 +56,8 @@ pub fn reset_storm() {
 
 pub fn pod_blackhole() {
     let kept = Kept::new();
-    let options = ["--scheduler", "lc", "--fault", "pod-blackhole=1s@300ms", "--settle", "2s"];
+    // Longer than it is until a starved client has noticed, and over before the upgrade.
+    let options = ["--scheduler", "lc", "--fault", "pod-blackhole=4s@300ms", "--settle", "5s"];
     lab(&[&options[..], &["--response-timeout", "400ms", &kept.option()]].concat());
     let pod = victim(&kept, "pod-blackhole");
     assert!(kept.ended_on(&pod, EndReason::ResponseTimeout) >= 4);

@@ -20,7 +20,8 @@ use cli::process::{Finished, Process};
 use std::process::ExitCode;
 use support::{Capability, Suite};
 
-/// Pods that are ready soon and gone soon, and a time-out that no busy machine reaches.
+/// Pods that are ready soon and gone soon, a time-out that no busy machine reaches, and time enough for an echo on
+/// each connection before the upgrade and after it, or nobody knows which pod it had.
 const SMALL: [&str; 16] = [
     "--replicas",
     "4",
@@ -33,7 +34,7 @@ const SMALL: [&str; 16] = [
     "--prestop",
     "300ms",
     "--settle",
-    "500ms",
+    "2s",
     "--response-timeout",
     "1h",
     "--seed",
@@ -68,7 +69,8 @@ fn table(text: &str, which: &str) -> (u64, Vec<(String, u64)>) {
 }
 
 fn main() -> ExitCode {
-    let mut suite = Suite::default();
+    // They wait more than they work.
+    let mut suite = Suite::waiting(4);
     let mut add = |name: &str, needs: &[Capability], test: fn()| suite.test(name.into(), needs, test);
     add("lc_loses_each_connection_once", &[], tables::lc);
     add("rr_loses_more_and_the_last_pod_the_most", &[], tables::rr);

@@ -3,10 +3,11 @@
 use crate::faults_support::{eventually, lines_of, run, shell, start, tg, through};
 use crate::network::{KINDS, Network, Observer, within, within_file};
 use crate::support::{Capability, Suite, cgroups};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const BPF: &[Capability] = &[Capability::Bpf];
@@ -201,7 +202,7 @@ fn only_the_namespaces_asked_for() {
     let name = format!("{}-late", network.node());
     let observer = network.observe(&format!("--netns {name}"));
     let refused = |netns: &str| drop(within(netns, || TcpStream::connect(network.vip()).unwrap_err()));
-    let mut inodes = Vec::new();
+    let (mut inodes, mut kept) = (Vec::new(), Vec::new());
     for _ in 0..2 {
         shell(&format!("ip netns add {name} && ip -n {name} link set lo up"));
         shell(&format!("ip -n {name} addr add {}/32 dev lo", network.vip().ip()));
@@ -215,7 +216,8 @@ fn only_the_namespaces_asked_for() {
         refused(&name);
         observer.awaits("its reset is told", |l| l["event"] == "reset-sent" && l["netns"]["inode"] == inode);
         inodes.push(inode);
-        // A listener of another test keeps it, and its number, for a moment.
+        // What has no name any more stays, and so does its number: the next has another.
+        kept.push(File::open(Path::new("/run/netns").join(&name)).unwrap());
         shell(&format!("ip netns del {name}"));
     }
     let lines = observer.end();

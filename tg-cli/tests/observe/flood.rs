@@ -1,11 +1,14 @@
 //! More events than an observer can take: what it could not record is counted, and told; nobody else waits.
 
+use crate::faults_support::eventually;
 use crate::network::{KINDS, Network, Observer, within};
 use crate::support::{Capability, Suite};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const NEEDS: &[Capability] = &[Capability::Bpf, Capability::Nft, Capability::Netns];
 
@@ -118,14 +121,23 @@ fn a_slow_reader() {
     let observer = network.observe("--listen 127.0.0.1:0");
     let place: SocketAddr = observer.running.says("/healthz at http://").parse().unwrap();
     let (slow, quick) = (events(place), events(place));
+    let has_read = Arc::new(AtomicU64::new(0));
+    let reads = Arc::clone(&has_read);
     let quick = std::thread::spawn(move || {
-        // As they come, and only as far as is looked at: it must not be slow itself.
         let lines = quick.lines().map_while(Result::ok).filter(|l| l.starts_with('{'));
-        let count = |(lines, gaps), line: String| (lines + 1, gaps + u64::from(line.contains("slow-reader")));
+        let count = |(lines, gaps), line: String| {
+            reads.fetch_add(line.len() as u64, Ordering::Relaxed);
+            (lines + 1, gaps + u64::from(line.contains("slow-reader")))
+        };
         lines.fold((0u64, 0u64), count)
     });
-    while std::fs::metadata(&observer.journal).unwrap().len() < ENOUGH {
+    let written = || std::fs::metadata(&observer.journal).unwrap().len();
+    while written() < ENOUGH {
         refused(&network, 500);
+        // It must not be slow itself, however starved it is.
+        eventually("the quick one has most of it", || {
+            (written().saturating_sub(has_read.load(Ordering::Relaxed)) < ENOUGH / 8).then_some(())
+        });
     }
     let (mut last, mut missed) = (None, None);
     for line in lines(slow) {

@@ -15,6 +15,8 @@ fn connections_of_a_killed_server_are_lost_and_come_back_to_the_next_one() {
     first.child.wait().unwrap();
     run.active(0);
     let (second, _) = serve("pod-2", &address);
+    // The second time each of them has had a second for an echo.
+    run.active(4);
     run.active(4);
     run.signal("TERM");
     let got = run.wait();

@@ -51,10 +51,14 @@ fn replaced(engine: &str) {
     let silent = Options { behaviour: Behaviour::Silent, ..Options::new("pod-1", "127.0.0.1:0".parse().unwrap()) };
     let server = Server::start(silent).unwrap();
     // Batched: they are lost in one go.
-    let plan = "--conns 100 --rate 20 --batch 50ms --duration 400ms --response-timeout 100ms --format json";
-    let line = format!("run --address {} {plan} --engine {engine}", server.addr());
+    let plan = "--conns 100 --rate 20 --batch 50ms --until-signal --response-timeout 100ms --format json";
+    let journal = Journal::new();
+    let line = format!("run --address {} {plan} --engine {engine} {}", server.addr(), journal.option());
     let enough = number_told(&run(&mut limited(30, &line)).exits(2).stderr);
-    let report = run(&mut limited(enough, &line)).exits(0).report();
+    let running = start(&mut limited(enough, &line));
+    journal.awaits(200, "established");
+    running.signal("TERM");
+    let report = running.end().exits(0).report();
     assert!(report["lost"].as_u64().unwrap() >= 100, "{report}");
     assert_eq!(report["failed_attempts"]["local_error"], 0, "{report}");
 }

@@ -8,6 +8,8 @@ use serde_json::Value;
 use std::net::{Shutdown, SocketAddr};
 
 const SCHEDULERS: [&str; 6] = ["rr", "lc", "wrr", "wlc", "sh", "mh"];
+/// Nothing is overdue here, however starved the guest is.
+const PATIENT: &str = "--response-timeout 60s --connect-timeout 60s";
 /// Connections by each scheduler.
 const CONNECTIONS: usize = 5;
 
@@ -77,7 +79,7 @@ fn of_a_run() {
     }
     let directory = tempfile::tempdir().unwrap();
     let output = directory.path().join("run.jsonl");
-    let line = format!("run -a {vip} --conns 12 --rate 2 --duration 2s --output {}", output.display());
+    let line = format!("run -a {vip} --conns 12 --rate 2 --duration 2s {PATIENT} --output {}", output.display());
     within(CLIENT, || run(&mut tg(&line))).exits(0);
     on_node(&format!("ipvsadm -D -t {vip}"));
     let is_it = |l: &Value| l["change"] == "deleted" && l["service"]["address"] == vip.to_string();

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 static LAB: LazyLock<PathBuf> = LazyLock::new(|| {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("why-lab");
     let _ = std::fs::remove_dir_all(&dir);
-    let times = "--settle 300ms --ready 200ms --min-ready 100ms --prestop 150ms";
+    let times = "--settle 1s --ready 200ms --min-ready 100ms --prestop 150ms";
     run(&mut tg(&format!("lab --replicas 3 --conns 9 {times} --output {}", dir.display()))).exits(0);
     dir
 });

@@ -38,7 +38,8 @@ const FAMILIES: [(&str, IpAddr); 2] =
     [("v4", IpAddr::V4(Ipv4Addr::LOCALHOST)), ("v6", IpAddr::V6(Ipv6Addr::LOCALHOST))];
 
 fn main() -> ExitCode {
-    let mut suite = Suite::default();
+    // They wait for most of their time.
+    let mut suite = Suite::waiting(8);
     for scenario in scenarios::all() {
         for kind in [Kind::Simulated, Kind::Epoll, Kind::Uring] {
             for (family, ip) in FAMILIES {
@@ -66,7 +67,7 @@ fn main() -> ExitCode {
 
 /// Carries a scenario out with one engine.
 fn conduct(kind: Kind, ip: IpAddr, scenario: &scenarios::Scenario) -> Run {
-    let mut spec = PlanSpec { transport: scenario.transport, ..scenarios::quick_spec() };
+    let mut spec = PlanSpec { transport: scenario.transport, ..scenarios::spec() };
     (scenario.plan)(&mut spec);
     if kind == Kind::Simulated {
         spec.targets = vec![SocketAddr::new(ip, 5003).into()];

@@ -169,8 +169,9 @@ pub fn udp(ip: IpAddr, behaviour: Behaviour, faults: Faults) -> Peers {
     let address = socket.local_addr().expect("address");
     let (seen, stop) = (Arc::new(Seen::default()), Arc::new(AtomicBool::new(false)));
     if behaviour == Behaviour::Refuse {
-        drop(socket);
-        return Peers { address, seen, stop, _held: Vec::new() };
+        // Connected to itself: what anybody else sends finds no socket, and nobody else gets the port.
+        socket.connect(address).expect("connect");
+        return Peers { address, seen, stop, _held: vec![socket.into()] };
     }
     socket.set_read_timeout(Some(Duration::from_millis(50))).expect("timeout");
     let (s, end) = (seen.clone(), stop.clone());

@@ -25,14 +25,17 @@ const CONNS: usize = 4;
 const ECONNRESET: i32 = 104;
 const ECONNREFUSED: i32 = 111;
 
-/// Four connections, 50 packets/s each, for 0.4 s; short time-outs.
-pub fn quick_spec() -> PlanSpec {
+/// Time-outs that no busy machine reaches.
+const PATIENT: Duration = Duration::from_secs(60);
+
+/// Four connections, 10 packets/s each, for 2 s: longer than a starved machine sends nothing.
+pub fn spec() -> PlanSpec {
     PlanSpec {
         conns: CONNS as u32,
-        rate: Rate::PerConnection(50.0),
-        duration: Some(Duration::from_millis(400)),
-        connect_timeout: Duration::from_millis(300),
-        response_timeout: Duration::from_millis(250),
+        rate: Rate::PerConnection(10.0),
+        duration: Some(Duration::from_secs(2)),
+        connect_timeout: PATIENT,
+        response_timeout: PATIENT,
         backoff: Backoff { min: Duration::from_millis(20), max: Duration::from_millis(80) },
         ..PlanSpec::default()
     }
@@ -51,7 +54,7 @@ fn udp(name: &'static str, behaviour: Behaviour, faults: Faults, expect: fn(&Run
 fn all_well(run: &Run) {
     assert_eq!((run.lost().len(), run.lasting()), (0, CONNS), "{:?}", run.lost());
     let counts = run.footer().totals.counts;
-    // 0.4 s at 50/s: 20 packets a slot.
+    // 2 s at 10/s: 20 packets a slot.
     assert_eq!(counts.intended, 20 * CONNS as u64);
     assert_eq!((counts.received, counts.lost_in_flight), (counts.sent, 0));
     assert!(counts.sent > 0);
@@ -104,25 +107,32 @@ fn streams() -> Vec<Scenario> {
         tcp("echo", Behaviour::Echo, all_well_and_orderly),
         Scenario { pieces: true, ..tcp("echo_in_pieces", Behaviour::Echo, all_well) },
         tcp("refused", Behaviour::Refuse, |r| never_up(r, AttemptFailure::Refused, Some(ECONNREFUSED))),
-        tcp("black_hole", Behaviour::Ignore, |r| {
-            assert!(r.failed().iter().all(|a| a.failure == AttemptFailure::Timeout));
-            never_up(r, AttemptFailure::Timeout, None);
-        }),
+        Scenario {
+            plan: |s| s.connect_timeout = Duration::from_millis(300),
+            ..tcp("black_hole", Behaviour::Ignore, |r| never_up(r, AttemptFailure::Timeout, None))
+        },
         tcp("unreachable", Behaviour::Unreachable, |r| never_up(r, AttemptFailure::Unreachable, Some(101))),
         tcp("reset_connect", Behaviour::ResetConnect, |r| never_up(r, AttemptFailure::Reset, Some(ECONNRESET))),
         tcp("reset", Behaviour::Reset { after }, |r| replaced(r, EndReason::Reset, Some(ECONNRESET))),
         tcp("half_close", Behaviour::Close { after }, |r| replaced(r, EndReason::ClosedByPeer, None)),
         tcp("garbage", Behaviour::Garbage { after }, |r| replaced(r, EndReason::Protocol, None)),
         tcp("too_much", Behaviour::TooMuch { after }, |r| replaced(r, EndReason::Protocol, None)),
-        tcp("says_nothing", Behaviour::Stall { after: 0 }, |r| {
-            r.all_lost_by(EndReason::ResponseTimeout);
-            let timeout = Nanos::from(r.header.plan.response_timeout).0;
-            r.lost().iter().for_each(|c| assert!(c.detection_ns >= timeout && c.host.is_none(), "{c:?}"));
-        }),
-        tcp("stall", Behaviour::Stall { after }, |r| {
-            r.all_lost_by(EndReason::ResponseTimeout);
-            assert!(r.lost().iter().all(|c| c.counts.lost_in_flight > 0 && c.counts.received == 2));
-        }),
+        Scenario {
+            plan: |s| s.response_timeout = Duration::from_millis(250),
+            ..tcp("says_nothing", Behaviour::Stall { after: 0 }, |r| {
+                r.all_lost_by(EndReason::ResponseTimeout);
+                let timeout = Nanos::from(r.header.plan.response_timeout).0;
+                r.lost().iter().for_each(|c| assert!(c.detection_ns >= timeout && c.host.is_none(), "{c:?}"));
+            })
+        },
+        Scenario {
+            // The two echoes come by then.
+            plan: |s| s.response_timeout = Duration::from_secs(1),
+            ..tcp("stall", Behaviour::Stall { after }, |r| {
+                r.all_lost_by(EndReason::ResponseTimeout);
+                assert!(r.lost().iter().all(|c| c.counts.lost_in_flight > 0 && c.counts.received == 2));
+            })
+        },
     ]
 }
 
@@ -148,9 +158,7 @@ fn plans() -> Vec<Scenario> {
             })
         },
         Scenario {
-            plan: |s| {
-                (s.size, s.rate, s.duration) = (1 << 20, Rate::PerConnection(20.0), Some(Duration::from_millis(300)))
-            },
+            plan: |s| (s.size, s.rate) = (1 << 20, Rate::PerConnection(3.0)),
             ..tcp("packets_larger_than_the_buffer", Behaviour::Echo, |r| {
                 assert_eq!(r.lost().len(), 0, "{:?}", r.lost());
                 assert!(r.footer().totals.counts.received > 0);
@@ -180,11 +188,18 @@ fn datagrams() -> Vec<Scenario> {
     vec![
         udp("echo", Behaviour::Echo, none, all_well),
         udp("refused", Behaviour::Refuse, none, |r| never_up(r, AttemptFailure::Refused, Some(ECONNREFUSED))),
-        udp("black_hole", Behaviour::Ignore, none, |r| never_up(r, AttemptFailure::Timeout, None)),
-        udp("lost_ones_are_no_loss_of_the_flow", Behaviour::Echo, Faults { lose_every: 9, ..none }, |r| {
-            assert_eq!(r.lost().len(), 0, "{:?}", r.lost());
-            assert!(r.footer().totals.counts.lost_in_flight > 0);
-        }),
+        Scenario {
+            plan: |s| s.connect_timeout = Duration::from_millis(300),
+            ..udp("black_hole", Behaviour::Ignore, none, |r| never_up(r, AttemptFailure::Timeout, None))
+        },
+        Scenario {
+            // At the end they are awaited for so long; a flow is lost when nothing comes for so long.
+            plan: |s| s.response_timeout = Duration::from_secs(2),
+            ..udp("lost_ones_are_no_loss_of_the_flow", Behaviour::Echo, Faults { lose_every: 9, ..none }, |r| {
+                assert_eq!(r.lost().len(), 0, "{:?}", r.lost());
+                assert!(r.footer().totals.counts.lost_in_flight > 0);
+            })
+        },
         udp("doubled", Behaviour::Echo, Faults { double_every: 3, ..none }, |r| {
             all_well(r);
             assert!(r.footer().totals.counts.duplicate > 0);

@@ -1,13 +1,24 @@
 //! A server that runs out of descriptors: in a process of its own, with a low limit.
 
-use crate::{await_that, config, connect, on_both_engines, round_trip};
+use crate::support::Capability;
+use crate::{SOCKETS, await_that, config, connect, round_trip};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::PoisonError;
 use tg_core::server::{Config, ServerEngine, start};
 
 pub fn register(suite: &mut crate::support::Suite) {
-    on_both_engines!(suite, without_descriptors_it_neither_spins_nor_ends);
+    for (name, engine, needs) in
+        [("epoll", ServerEngine::Epoll, &[][..]), ("uring", ServerEngine::Uring, &[Capability::Uring])]
+    {
+        let test = move || without_descriptors_it_neither_spins_nor_ends(engine);
+        suite.test(test_name(name), needs, test);
+    }
+}
+
+fn test_name(engine: &str) -> String {
+    format!("{}::{engine}::without_descriptors_it_neither_spins_nor_ends", module_path!())
 }
 
 const DESCRIPTORS: usize = 40;
@@ -59,8 +70,8 @@ struct OtherProcess {
 
 impl OtherProcess {
     fn start(engine: ServerEngine) -> OtherProcess {
-        let engine = format!("{engine:?}").to_lowercase();
-        let test = format!("{}::{engine}::without_descriptors_it_neither_spins_nor_ends", module_path!());
+        let test = test_name(&format!("{engine:?}").to_lowercase());
+        let _alone = SOCKETS.write().unwrap_or_else(PoisonError::into_inner);
         let mut child = Command::new("sh")
             .args(["-c", &format!("ulimit -n {DESCRIPTORS}; exec \"$0\" \"$@\"")])
             .arg(std::env::current_exe().unwrap())

@@ -13,18 +13,29 @@ mod udp;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tg_core::server::{Config, IdentityFields, ServerEngine, ServerHandle, Stats, start};
 
 /// How long a test waits for what must happen, before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A process that is started has copies of all sockets until it runs, and their ports are taken for so long: who
+/// starts one holds this alone meanwhile, every other test holds it.
+static SOCKETS: RwLock<()> = RwLock::new(());
+
+fn beside_others(body: impl FnOnce()) {
+    let _held = SOCKETS.read().unwrap_or_else(PoisonError::into_inner);
+    body();
+}
+
 /// Registers each function as a test of either engine.
 macro_rules! on_both_engines {
     ($suite:expr, $($name:ident),* $(,)?) => {$(
         let name = |engine| format!("{}::{engine}::{}", module_path!(), stringify!($name));
-        $suite.test(name("epoll"), &[], || $name(tg_core::server::ServerEngine::Epoll));
-        $suite.test(name("uring"), &[crate::support::Capability::Uring], || $name(tg_core::server::ServerEngine::Uring));
+        let test = |engine| move || crate::beside_others(|| $name(engine));
+        $suite.test(name("epoll"), &[], test(tg_core::server::ServerEngine::Epoll));
+        $suite.test(name("uring"), &[crate::support::Capability::Uring], test(tg_core::server::ServerEngine::Uring));
     )*};
 }
 pub(crate) use on_both_engines;
@@ -32,7 +43,8 @@ pub(crate) use on_both_engines;
 /// Registers each function as a test.
 macro_rules! once {
     ($suite:expr, $($name:ident),* $(,)?) => {$(
-        $suite.test(format!("{}::{}", module_path!(), stringify!($name)), &[], $name);
+        let test = || crate::beside_others($name);
+        $suite.test(format!("{}::{}", module_path!(), stringify!($name)), &[], test);
     )*};
 }
 pub(crate) use once;

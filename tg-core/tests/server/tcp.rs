@@ -1,7 +1,7 @@
 //! What a TCP client gets back.
 
 use crate::support::Capability;
-use crate::{await_end, await_stats, connect, connected, listening, on_both_engines, round_trip, serve};
+use crate::{await_end, await_stats, beside_others, connect, connected, listening, on_both_engines, round_trip, serve};
 use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -23,11 +23,11 @@ pub fn register(suite: &mut crate::support::Suite) {
     );
     let many = &[Capability::Descriptors];
     suite.test(format!("{}::epoll::a_thousand_connections", module_path!()), many, || {
-        a_thousand_connections(ServerEngine::Epoll)
+        beside_others(|| a_thousand_connections(ServerEngine::Epoll));
     });
     let many = &[Capability::Descriptors, Capability::Uring];
     suite.test(format!("{}::uring::a_thousand_connections", module_path!()), many, || {
-        a_thousand_connections(ServerEngine::Uring)
+        beside_others(|| a_thousand_connections(ServerEngine::Uring));
     });
 }
 

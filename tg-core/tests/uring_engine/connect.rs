@@ -49,7 +49,8 @@ fn tells_the_local_address() {
 
 fn a_refused_attempt_fails_with_its_errno_and_leaves_the_slot_free() {
     let mut rig = rig(1, 64);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // An address that no other test has: the port stays free.
+    let listener = TcpListener::bind("127.1.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
     rig.engine.submit(Op::Connect(token(0, 0), to(address, Transport::Tcp)));

@@ -211,4 +211,14 @@ mod tests {
             assert_eq!(note(text), None, "{text}");
         }
     }
+
+    #[test]
+    fn only_what_nobody_holds_is_cleared() {
+        let notes = tempfile::tempdir().unwrap();
+        let [held, dead] = ["1", "2"].map(|name| notes.path().join(name));
+        let _holds = begin(&held).unwrap();
+        drop(begin(&dead).unwrap());
+        [&held, &dead].into_iter().for_each(|path| clear(path));
+        assert_eq!([held.exists(), dead.exists()], [true, false]);
+    }
 }

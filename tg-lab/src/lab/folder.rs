@@ -30,7 +30,7 @@ impl Folder {
     /// # Errors
     /// It cannot be made, or it holds something.
     pub fn open(output: Option<&Path>) -> Result<Folder, LabError> {
-        let Some(path) = output else { return temporary() };
+        let Some(path) = output else { return temporary(&std::env::temp_dir()) };
         let shown = path.display();
         fs::create_dir_all(path).map_err(LabError::io(format!("making the folder {shown}")))?;
         let mut entries = fs::read_dir(path).map_err(LabError::io(format!("reading the folder {shown}")))?;
@@ -51,17 +51,16 @@ impl Folder {
     }
 }
 
-fn temporary() -> Result<Folder, LabError> {
-    remove_stale(&std::env::temp_dir(), geteuid());
+fn temporary(parent: &Path) -> Result<Folder, LabError> {
+    remove_stale(parent, geteuid());
     for _ in 0..TRIES {
-        let folder =
-            tempfile::Builder::new().prefix(PREFIX).tempdir().map_err(LabError::io("making a temporary folder"))?;
+        let mut name = tempfile::Builder::new();
+        let folder = name.prefix(PREFIX).tempdir_in(parent).map_err(LabError::io("making a temporary folder"))?;
         // Another lab that starts may take it for stale before it is locked.
         if let Some(lock) = lock(&folder.path().join(LOCK)) {
             return Ok(Folder { path: folder.path().to_owned(), temporary: Some((folder, lock)) });
         }
     }
-    let parent = std::env::temp_dir();
     Err(LabError::Failed(format!(
         "no folder in {} can be locked: give another by TMPDIR, or --output",
         parent.display()
@@ -103,6 +102,7 @@ fn remove_stale(parent: &Path, user: Uid) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn a_folder_with_something_in_it_is_refused() {
@@ -146,5 +146,24 @@ mod tests {
         let _other = open();
         assert!(hold(early, &path).is_none(), "another's is there");
         assert!(hold(open(), &path).is_some());
+    }
+
+    #[test]
+    fn labs_that_start_at_once_leave_each_others_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    remove_stale(parent.path(), geteuid());
+                }
+            });
+            for n in 0..1000 {
+                let folder = temporary(parent.path());
+                let there = folder.as_ref().is_ok_and(|folder| folder.path().join(LOCK).exists());
+                over.store(n == 999 || !there, Ordering::Relaxed);
+                assert!(there, "{n}: {folder:?}");
+            }
+        });
     }
 }

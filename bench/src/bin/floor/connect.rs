@@ -91,7 +91,10 @@ mod tests {
 
     #[test]
     fn a_refusal_is_an_error() {
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        // Has the port, so that nobody else gets it, and does not listen.
+        let holder = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        holder.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        let address = holder.local_addr().unwrap().as_socket().unwrap();
         assert_eq!(connect(address, 3).err().unwrap().kind(), io::ErrorKind::ConnectionRefused);
     }
 }

@@ -9,7 +9,7 @@ use super::{GRACE, Options, progress};
 use crate::capture::{Capture, pacing};
 use crate::load::Load;
 use crate::peers::Peer;
-use crate::process::Running;
+use crate::process::{Running, in_time};
 use crate::quiet::{Diary, Watch};
 use crate::report::Page;
 use crate::report::series::Series;
@@ -64,7 +64,7 @@ pub fn run(options: &Options, realtime: bool) -> anyhow::Result<Page> {
         for one in found.iter_mut().filter(|f| f.skipped.is_none()) {
             progress(round, options.rounds, &one.series.client);
             let name = one.series.client.clone();
-            measure(&mut setting, &server, &mut diary, one).with_context(|| name)?;
+            in_time(|| measure(&mut setting, &server, &mut diary, one)).with_context(|| name)?;
         }
     }
     server.end()?;
