@@ -93,7 +93,7 @@ pub fn owner(told: &Told, uses: &Uses) -> Owner {
             NodeEvent::IpvsConn(c) => ends(c.protocol, c.client, c.service),
             NodeEvent::ProxyDecision(d) => ends(d.protocol, d.client, d.service),
             NodeEvent::ProxyConn(c) => of(c.protocol, c.client),
-            NodeEvent::IpvsDest(_) => Owner::None,
+            NodeEvent::IpvsDest(_) | NodeEvent::ConntrackTable(_) => Owner::None,
         },
         What::Snapshot(SnapshotEntry::Conntrack(e)) => of(e.protocol, e.original),
         What::Snapshot(SnapshotEntry::IpvsConn(c)) => ends(c.protocol, c.client, c.service),

@@ -164,7 +164,7 @@ fn cluster(events: Vec<(u64, ClusterEvent)>, apart: bool, random: &mut Random) -
         boot_id,
         monotonic_ns,
         realtime_ns,
-        services: vec![Service { name: "mserver".into(), vips: vec![super::VIP] }],
+        services: vec![Service { name: "mserver".into(), vips: vec![super::VIP], external_traffic: None }],
     };
     let end = events.last().map_or(0, |(at, _)| *at) + 20_000_000_000;
     let lines = events
