@@ -5,7 +5,7 @@ mod pod_side;
 use crate::cluster::Life;
 use crate::draft::Draft;
 use crate::moment::Moment;
-use crate::nodes::{Told, What};
+use crate::nodes::{Place, Told, What};
 use crate::run::{Conn, End, UDP, canonical};
 use crate::source::{Source, Sources};
 use crate::world::World;
@@ -88,6 +88,28 @@ impl<'a> Case<'a> {
             self.conn.host.as_deref().is_some_and(|h| self.world.hosts.outlived(h, self.end.ns, TOGETHER_NS));
         let due_to_asking = asked_before && asked_later;
         (!due_to_asking && !outlived).then_some(ended)
+    }
+
+    /// A node dropped a packet of it.
+    pub fn was_dropped(&self) -> bool {
+        self.events().any(|(_, event)| matches!(event, NodeEvent::Drop(_)))
+    }
+
+    /// A node that told of it would have told of dropped packets, too.
+    pub fn drops_were_watched(&self) -> bool {
+        self.told.iter().any(|t| self.world.nodes.all.get(t.node).is_some_and(|n| n.watches("drop")))
+    }
+
+    /// Where IPVS balanced it.
+    pub fn balancers(&self) -> Vec<Place> {
+        let place = |told: &&Told| match told.what {
+            What::Event(NodeEvent::IpvsDecision(d)) => Some((told.node, d.netns.inode)),
+            What::Event(NodeEvent::IpvsConn(c)) | What::Snapshot(SnapshotEntry::IpvsConn(c)) => {
+                Some((told.node, c.netns.inode))
+            }
+            _ => None,
+        };
+        self.told.iter().filter_map(place).collect()
     }
 
     /// Its pod's name, as far as it is known.

@@ -1,5 +1,6 @@
 //! What followed each thing that the cluster did. Changes when other events are followed.
 
+use crate::lag::is_lag;
 use crate::moment::Moment;
 use crate::source::Source;
 use crate::world::World;
@@ -61,7 +62,7 @@ pub fn of(world: &World, verdicts: &[Verdict]) -> Vec<Effect> {
 /// Losses by their pod, of those whose pod ended them.
 fn by_pod(verdicts: &[Verdict]) -> HashMap<&str, Vec<&Verdict>> {
     let mut by_pod: HashMap<&str, Vec<&Verdict>> = HashMap::new();
-    for verdict in verdicts.iter().filter(|v| matches!(v.ended_by.cause, Cause::PodTerminated | Cause::EndpointLag)) {
+    for verdict in verdicts.iter().filter(|v| v.ended_by.cause == Cause::PodTerminated || is_lag(v.ended_by.cause)) {
         if let Some(uid) = verdict.pod.as_ref().and_then(|p| p.uid.as_deref()) {
             by_pod.entry(uid).or_default().push(verdict);
         }

@@ -11,12 +11,15 @@ pub use tuples::Hop;
 pub use uses::{Owner, Uses};
 
 use crate::cluster::Cluster;
-use crate::nodes::Nodes;
+use crate::nodes::{Nodes, Told};
 use crate::run::{Conn, Run, canonical};
 use tg_model::node_event::Tuple;
 
 /// A packet is translated by so many places at most.
 const HOPS: usize = 4;
+
+/// A packet of a connection that ended is on its way for so long at most.
+const LATE_NS: i64 = 50_000_000;
 
 /// Events by connection.
 #[derive(Debug, Default)]
@@ -35,6 +38,7 @@ impl Joined {
         let mut joined = Joined { events: vec![Vec::new(); run.conns.len()], ..Joined::default() };
         for (at, told) in nodes.told.iter().enumerate() {
             match tuples::owner(told, &uses) {
+                Owner::One(conn) if comes_after(told, &run.conns[conn]) => joined.orphans.push(at),
                 Owner::One(conn) => joined.events[conn].push(at),
                 Owner::Doubtful => joined.doubtful += 1,
                 Owner::None => joined.orphans.push(at),
@@ -42,6 +46,13 @@ impl Joined {
         }
         joined
     }
+}
+
+/// It begins something on the connection's tuple after the connection ended: an attempt with the same port, of which
+/// the run does not tell.
+fn comes_after(told: &Told, conn: &Conn) -> bool {
+    let ended = conn.end.as_ref().map_or(i64::MAX, |e| e.ns.saturating_add(LATE_NS));
+    tuples::begins(told) && told.source.at.earliest() > ended
 }
 
 /// The tuples of each connection: its own, and what translations make of it.

@@ -1,15 +1,12 @@
 //! Resets that neither the pod nor the client sent of its own. Changes when the evidence for one does.
 
 use crate::case::{Case, led_to};
-use crate::nodes::{Told, What};
+use crate::nodes::{Place, Told, What};
 use crate::run::canonical;
 use crate::words::after;
 use tg_model::node_event::{Netns, NodeEvent, ProxyEnd, SnapshotEntry};
 use tg_model::outcome::EndReason;
 use tg_model::verdict::{Cause, Finding};
-
-/// Where something was seen: the observer and the namespace's inode.
-type Place = (usize, u32);
 
 /// Where an event balances a connection, or answers in its service's name.
 fn balancing<'a>(case: &Case, told: &Told<'a>) -> Option<(Place, &'a Netns)> {

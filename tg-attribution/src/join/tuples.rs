@@ -68,6 +68,17 @@ impl Hop {
     }
 }
 
+/// It tells that something began: a connection was led somewhere, or nowhere.
+pub fn begins(told: &Told) -> bool {
+    match told.event() {
+        Some(NodeEvent::IpvsDecision(_) | NodeEvent::ProxyDecision(_)) => true,
+        Some(NodeEvent::IpvsConn(c)) => c.phase == IpvsConnPhase::Made,
+        Some(NodeEvent::ProxyConn(c)) => c.phase == ProxyConnPhase::Made,
+        Some(NodeEvent::Conntrack(e)) => e.phase != ConntrackPhase::Destroyed,
+        _ => false,
+    }
+}
+
 /// Whose an event is.
 pub fn owner(told: &Told, uses: &Uses) -> Owner {
     let at = told.source.at;
