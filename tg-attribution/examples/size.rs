@@ -28,6 +28,7 @@ fn main() {
             ports: 5,
             clocks: Clocks::NodesApart,
             scenario: Scenario::Upgrade,
+            without: None,
         };
         let zoo = simulate(setup);
         let events: usize = zoo.inputs.nodes.iter().map(|n| n.lines.len()).sum();

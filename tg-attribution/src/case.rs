@@ -40,7 +40,7 @@ impl<'a> Case<'a> {
         let conn = world.run.conns.get(at)?;
         let end = conn.loss()?;
         let told = told_of(world, at);
-        let destination = destination(world, conn, &told);
+        let destination = destination(world, conn, &told).or_else(|| inherited(world, conn));
         let life = life(world, conn, destination);
         Some(Case { world, conn, end, told, destination, life })
     }
@@ -161,6 +161,14 @@ fn destination(world: &World, conn: &Conn, told: &[&Told]) -> Option<SocketAddr>
     }
     let is_pod = |a: &&SocketAddr| pod_at(world, **a, conn.established_ns).is_some();
     addresses.iter().rev().find(is_pod).or(addresses.last()).copied()
+}
+
+/// Where the connection before it with the same two ends was led to, where that is its pod: the entry is there still.
+fn inherited(world: &World, conn: &Conn) -> Option<SocketAddr> {
+    let before = world.run.same_ends_before(conn)?;
+    let pod = world.cluster.pods.all.get(pod_of(world, conn)?)?.pod;
+    let to = told_of(world, before).iter().rev().find_map(|t| led_to(t))?;
+    pod.addresses.iter().any(|a| a.to_canonical() == to.ip()).then_some(to)
 }
 
 /// The pod that has an address.

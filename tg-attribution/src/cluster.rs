@@ -61,6 +61,11 @@ impl<'a> Cluster<'a> {
         cluster
     }
 
+    /// Whether it is told which endpoints a node leads to, of some service.
+    pub fn tells_policy(&self) -> bool {
+        self.services.iter().any(|s| s.external_traffic.is_some())
+    }
+
     /// The service that has this address; where there is but one, no address is needed.
     pub fn service(&self, vip: SocketAddr) -> Option<&'a Service> {
         let has = |s: &&Service| s.vips.iter().any(|v| run::canonical(*v) == vip);

@@ -4,7 +4,7 @@
 use crate::nodes::Hole;
 use crate::source::Sources;
 use crate::world::World;
-use tg_model::verdict::{Cause, Clock, EvidenceLost, Finding, Grade};
+use tg_model::verdict::{Cause, Clock, EvidenceLost, Finding, Grade, InputKind, InputState, Trouble};
 
 /// The holes of all journals, and how many findings each lowered.
 pub struct Doubts<'a> {
@@ -52,6 +52,24 @@ impl<'a> Doubts<'a> {
             lower(finding, format!("{machine} lost events{program} in that time: {}", hole.why));
         }
         self.lower_by_cluster(finding, span.1);
+    }
+
+    /// Lowers what was found of a trouble: from what nodes told first of it on, nothing else of theirs may be lost.
+    pub fn lower_trouble(&mut self, trouble: &mut Trouble, sources: &Sources) {
+        let mut nodes = Vec::new();
+        let mut from = trouble.started_ns;
+        for evidence in &trouble.finding.evidence {
+            let is_it = |s: &InputState| s.kind == InputKind::Node && s.file == evidence.file;
+            if let Some(input) = sources.states.iter().position(is_it) {
+                // The run is input 0, and nodes come next.
+                nodes.extend(input.checked_sub(1));
+                from = from.min(evidence.at_ns);
+            }
+        }
+        if nodes.is_empty() {
+            return self.lower_by_cluster(&mut trouble.finding, trouble.ended_ns);
+        }
+        self.lower(&mut trouble.finding, &nodes, (from, trouble.ended_ns), sources);
     }
 
     /// Lowers the finding where it rests on what the cluster did not tell of up to then, and that is not whole.

@@ -21,6 +21,8 @@ pub struct Lag<'a> {
     pub since: Since<'a>,
     /// What shows that the balancer followed much later, if at all.
     stalled: Option<(Source, String)>,
+    /// Whether it was late enough for that is not sure.
+    perhaps_stalled: bool,
     /// Whether another endpoint was ready is not sure: with none, balancers lead to those that still serve.
     perhaps_none_ready: bool,
 }
@@ -36,7 +38,11 @@ impl<'a> Lag<'a> {
         let endpoints = &world.cluster.endpoints;
         let since = endpoints.not_ready_since(address, led.at)?;
         let serves = endpoints.at(address, led.at.ns).and_then(|s| s.endpoint).is_some_and(|e| e.serving);
-        let others = endpoints.some_ready(address, led.at);
+        // A list may be older than what its pods were asked since.
+        let asked = |uid: &str| {
+            world.cluster.pods.life(uid).and_then(|l| l.terminating).is_some_and(|s| s.at.surely_by(led.at))
+        };
+        let others = endpoints.some_takes(address, led.at, |e| e.ready && !asked(&e.pod_uid));
         // Where none is ready, those that end and still serve are the right choice.
         if serves && others == Some(false) {
             return None;
@@ -46,7 +52,9 @@ impl<'a> Lag<'a> {
             (late >= STALL_NS)
                 .then(|| (led, format!("its balancer still led there, {} after", span(late.unsigned_abs()))))
         });
-        Some(Lag { since, stalled, perhaps_none_ready: serves && others.is_none() })
+        let late_at_most = led.at.latest().saturating_sub(since.source.at.earliest());
+        let perhaps_stalled = stalled.is_none() && late_at_most >= STALL_NS;
+        Some(Lag { since, stalled, perhaps_stalled, perhaps_none_ready: serves && others.is_none() })
     }
 
     /// The cause, with what proves it.
@@ -58,6 +66,7 @@ impl<'a> Lag<'a> {
         let draft = Draft::new(&world.sources, cause)
             .proof(since, words)
             .lacks_if(self.perhaps_none_ready, "clocks are too far apart to tell whether another endpoint was ready");
+        let draft = draft.lacks_if(self.perhaps_stalled, "clocks are too far apart to tell how late its balancer was");
         match self.stalled {
             Some((source, words)) => draft.proof(source, words),
             None => draft,

@@ -58,7 +58,7 @@ pub fn attribute(inputs: &Inputs) -> RunVerdict {
     let ended_by = totals::tally(verdicts.iter().map(|v| &v.ended_by));
     let placed_by = totals::tally(verdicts.iter().map(|v| &v.placed_by));
     let mut troubles = troubles::of(&world);
-    troubles.iter_mut().for_each(|t| doubts.lower_by_cluster(&mut t.finding, t.ended_ns));
+    troubles.iter_mut().for_each(|t| doubts.lower_trouble(t, &world.sources));
     let troubles_by = totals::tally(troubles.iter().map(|t| &t.finding));
     troubles.truncate(TROUBLES_MAX);
     let pods = shares::of(&world, &verdicts);
@@ -75,7 +75,7 @@ pub fn attribute(inputs: &Inputs) -> RunVerdict {
         service: service::of(&world.run),
         effects: effects::of(&world, &verdicts),
         evidence_lost: doubts.told(&world.sources),
-        not_covered: causes::not_covered(),
+        not_covered: causes::not_covered(&world),
         notes: notes(&world),
         inputs: world.sources.states.clone(),
         totals,

@@ -80,15 +80,24 @@ fn to_doomed(case: &Case, decided: Option<&Decided>) -> Option<Finding> {
     if !doom::doomed_at(&case.world.cluster, life, at.ns) {
         return None;
     }
+    let asked = |s: Source, when: &str| (s, format!("{} was asked to end, {when}", life.pod.name));
+    if let Some(before) = life.terminating.filter(|s| s.at.surely_by(at)) {
+        let (source, words) = asked(before, "before");
+        // Where another endpoint was ready, that would have been a lag.
+        let chosen = decided.map(|d| d.decision.chosen).or(case.destination);
+        let left = chosen.and_then(|chosen| case.world.cluster.endpoints.not_ready_since(chosen, at));
+        let left = left.map(|since| (since.source, "its endpoint had left, and none was ready".to_owned()));
+        let draft = draft.proof(source, words).needs(left, "that its endpoint had left, too, is not told");
+        return Some(with_decision(case, draft, decided).finish());
+    }
     let upgrade = case.world.cluster.rollouts.dooming(life, at.ns);
     let draft = match upgrade {
         Some((source, rollout)) => draft.proof(source, format!("the upgrade to {} had begun", rollout.replica_set)),
         None => draft.lacks("the beginning of an upgrade was not told"),
     };
-    let later = life.terminating.filter(|s| at.surely_by(s.at));
-    let asked = later.map(|s| (s, format!("{} was asked to end, later", life.pod.name)));
+    let later = life.terminating.filter(|s| at.surely_by(s.at)).map(|s| asked(s, "later"));
     let draft =
-        draft.needs(asked, "that its pod was asked to end was not seen").lacks_if(upgrade_in_doubt(case, at), CLOCKS);
+        draft.needs(later, "that its pod was asked to end was not seen").lacks_if(upgrade_in_doubt(case, at), CLOCKS);
     Some(with_decision(case, draft, decided).finish())
 }
 

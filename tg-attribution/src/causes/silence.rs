@@ -71,6 +71,10 @@ fn node_lost(case: &Case, from: i64, to: i64) -> Option<(Source, String)> {
 }
 
 fn pod_gone(case: &Case, to: i64) -> Option<(Source, String)> {
+    // Of UDP that is no hole: nothing else would show that its pod ended.
+    if case.is_udp() {
+        return None;
+    }
     let late = to.saturating_add(WATCH_LATE_NS);
     let gone = case.world.nodes.gone.get(case.life?.pod.uid.as_str()).filter(|s| s.at.earliest() <= late);
     if let Some(source) = gone {
@@ -98,6 +102,7 @@ pub fn stalled(case: &Case) -> Option<Finding> {
         .proof(case.own_line(), "everything sent was acknowledged, and an echo did not come")
         .needs(end_to_end(case), "who acknowledged it, the pod or a proxy before it, is not known")
         .lacks_if(tcp.unacknowledged() > 0, "the last of what was sent was not acknowledged yet")
+        .lacks_if(super::generator::starved(case).is_some(), "the generator itself had no time then")
         .lacks_if(case.was_dropped(), "packets of it were dropped, too");
     Some(match unready {
         Some((source, words)) => draft.proof(source, words).finish(),

@@ -134,9 +134,11 @@ impl<'a> Endpoints<'a> {
         self.lists.get(service).map_or(&[], |lists| in_force(lists, at))
     }
 
-    /// Whether a service that the address was of had a ready endpoint at a time; `None`: that is not sure.
-    pub fn some_ready(&self, address: SocketAddr, at: Moment) -> Option<bool> {
-        let mut had = self.of_address(address).flat_map(|lists| in_force(lists, at)).map(|(_, list)| has_ready(list));
+    /// Whether a service that the address was of had an endpoint at a time that took new connections; `None`: that is
+    /// not sure.
+    pub fn some_takes(&self, address: SocketAddr, at: Moment, takes: impl Fn(&Endpoint) -> bool) -> Option<bool> {
+        let lists = self.of_address(address).flat_map(|lists| in_force(lists, at));
+        let mut had = lists.map(|(_, list)| list.endpoints.iter().any(&takes));
         let first = had.next()?;
         had.all(|h| h == first).then_some(first)
     }

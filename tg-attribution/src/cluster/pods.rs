@@ -86,6 +86,10 @@ impl<'a> Pods<'a> {
         self.by_uid.get(uid).copied()
     }
 
+    pub fn life(&self, uid: &str) -> Option<&Life<'a>> {
+        self.all.get(self.by_uid(uid)?)
+    }
+
     /// The pod that had this name at a time of the run's clock.
     pub fn by_name(&self, name: &str, ns: i64) -> Option<usize> {
         self.at_time(self.by_name.get(name)?, ns)

@@ -23,10 +23,11 @@ pub fn drained(attempt: &Attempt, dropped: &Found) -> Option<Finding> {
     let is_own = |node: &str| node == name || node == machine;
     // How many are ready there, and elsewhere.
     let ready = |list: &EndpointsChange| {
-        let nodes = list.endpoints.iter().filter(|e| e.ready).map(|e| {
-            let pod = world.cluster.pods.by_uid(&e.pod_uid).and_then(|at| world.cluster.pods.all.get(at));
-            pod.map_or("", |life| life.pod.node.as_str())
-        });
+        let nodes = list
+            .endpoints
+            .iter()
+            .filter(|e| e.ready)
+            .map(|e| world.cluster.pods.life(&e.pod_uid).map_or("", |life| life.pod.node.as_str()));
         let (own, others): (Vec<&str>, Vec<&str>) = nodes.partition(|n| is_own(n));
         (own.len(), others.len(), others.contains(&""))
     };

@@ -3,14 +3,14 @@
 use super::attempts::Attempt;
 use crate::case::{led_to, pod_at};
 use crate::moment::Moment;
-use crate::nodes::{Told, What};
+use crate::nodes::{Place, Told, What};
 use crate::run::{UDP, canonical};
 use crate::source::Source;
 use crate::words::after;
 use crate::world::World;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use tg_model::node_event::{ConntrackPhase, IpvsConnPhase, NodeEvent, SnapshotEntry};
+use tg_model::node_event::{Conntrack, ConntrackPhase, IpvsConnPhase, NodeEvent, SnapshotEntry};
 use tg_model::outcome::AttemptFailure;
 use tg_model::verdict::{Cause, Finding};
 
@@ -38,13 +38,19 @@ impl<'a> Stale<'a> {
     pub fn new(world: &'a World<'a>) -> Stale<'a> {
         let mut by_ends: HashMap<Ends, Vec<Entry>> = HashMap::new();
         if world.run.protocol == UDP && !world.run.attempts.is_empty() {
-            world.nodes.told.iter().for_each(|told| take(world, told, &mut by_ends));
+            let of_ipvs: HashSet<Place> = world.nodes.told.iter().filter_map(balancer).collect();
+            // Where IPVS balances, its entries lead, and conntrack's follow.
+            let leads =
+                |told: &&Told| !conntrack_of(told).is_some_and(|e| of_ipvs.contains(&(told.node, e.netns.inode)));
+            world.nodes.told.iter().filter(leads).for_each(|told| take(world, told, &mut by_ends));
         }
         let mut by_service: HashMap<SocketAddr, Vec<Entry>> = HashMap::new();
         for ((_, service), entries) in &by_ends {
             by_service.entry(*service).or_default().extend(entries);
         }
-        by_service.values_mut().for_each(|all| all.sort_by_key(|e| (e.since(), e.told.source.line)));
+        by_service
+            .values_mut()
+            .for_each(|all| all.sort_by_key(|e| (e.since(), e.told.source.input, e.told.source.line)));
         Stale { by_ends, by_service }
     }
 
@@ -57,17 +63,19 @@ impl<'a> Stale<'a> {
             return None;
         }
         let (began, remote) = (Moment::exact(attempt.window.from), attempt.window.remote);
-        let there = |e: &&Entry| e.since() <= began.ns && !e.over.is_some_and(|over| over.perhaps_by(began));
+        let there = |e: &&Entry| e.perhaps_by(began) && !e.over.is_some_and(|over| over.perhaps_by(began));
         let local = attempt.window.local.filter(|l| l.port() != 0);
         let entry = match local {
             Some(local) => self.by_ends.get(&(local, remote))?.iter().rev().find(there)?,
-            None => self.by_service.get(&remote)?.iter().take_while(|e| e.since() <= began.ns).find(there)?,
+            None => self.by_service.get(&remote)?.iter().find(there)?,
         };
         let draft = attempt
             .draft(Cause::UdpStaleEntry)
             .proof(entry.told.source, format!("an entry leads to {}", entry.to))
             .proof(entry.gone, format!("its pod had ended, {}", after(began.ns, entry.gone.at.ns)))
             .proof(attempt.own, "the attempt failed")
+            .lacks_if(!entry.end_was_watched(attempt.world), "no node's journal would tell that the entry was over")
+            .lacks_if(entry.since() > began.ns, "clocks are too far apart to tell that this was before it")
             .lacks_if(local.is_none(), "a run does not tell from which port it tried: the entry may be another flow's");
         Some(draft.finish())
     }
@@ -78,6 +86,35 @@ impl Entry<'_> {
     fn since(&self) -> i64 {
         self.told.source.at.latest().max(self.gone.at.latest())
     }
+
+    fn end_was_watched(&self, world: &World) -> bool {
+        let of_ipvs =
+            matches!(self.told.what, What::Event(NodeEvent::IpvsConn(_)) | What::Snapshot(SnapshotEntry::IpvsConn(_)));
+        let program = if of_ipvs { "ipvs-conn" } else { "conntrack" };
+        world.nodes.all.get(self.told.node).is_some_and(|n| n.watches(program))
+    }
+
+    fn perhaps_by(&self, then: Moment) -> bool {
+        self.told.source.at.perhaps_by(then) && self.gone.at.perhaps_by(then)
+    }
+}
+
+fn conntrack_of<'a>(told: &Told<'a>) -> Option<&'a Conntrack> {
+    match told.what {
+        What::Event(NodeEvent::Conntrack(e)) | What::Snapshot(SnapshotEntry::Conntrack(e)) => Some(e),
+        _ => None,
+    }
+}
+
+fn balancer(told: &Told) -> Option<Place> {
+    let netns = match told.what {
+        What::Event(NodeEvent::IpvsDecision(d)) => &d.netns,
+        What::Event(NodeEvent::IpvsConn(c)) | What::Snapshot(SnapshotEntry::IpvsConn(c)) => &c.netns,
+        What::Event(NodeEvent::IpvsDest(d)) => &d.netns,
+        What::Snapshot(SnapshotEntry::IpvsService { netns, .. }) => netns,
+        _ => return None,
+    };
+    Some((told.node, netns.inode))
 }
 
 fn take<'a>(world: &World<'a>, told: &'a Told<'a>, by_ends: &mut HashMap<Ends, Vec<Entry<'a>>>) {

@@ -2,7 +2,7 @@
 //! is matched by the service and the time, and explains one attempt. Changes when that does.
 
 use crate::case::pod_at;
-use crate::moment::signed;
+use crate::moment::{Moment, signed};
 use crate::nodes::Told;
 use crate::run::canonical;
 use crate::world::World;
@@ -49,7 +49,14 @@ pub struct Found<'a> {
     pub doubtful: bool,
 }
 
-/// Attempts to one address that overlap.
+/// When there were attempts to one address, each in order.
+struct Times {
+    begins: Vec<i64>,
+    ends: Vec<i64>,
+    crowds: Vec<Crowd>,
+}
+
+/// Attempts that overlap.
 struct Crowd {
     from: i64,
     to: i64,
@@ -59,8 +66,8 @@ struct Crowd {
 /// See the module.
 pub struct Strays<'a> {
     by_kind: HashMap<Kind, BTreeMap<(i64, usize), Stray<'a>>>,
-    /// By the address that was tried, in the order of time.
-    crowds: HashMap<SocketAddr, Vec<Crowd>>,
+    /// By the address that was tried.
+    times: HashMap<SocketAddr, Times>,
     /// Clients' ends that were told of, of each crowd.
     ends: HashMap<(Kind, SocketAddr, i64), usize>,
     clients: HashSet<IpAddr>,
@@ -76,8 +83,8 @@ impl<'a> Strays<'a> {
             }
         }
         let clients = world.run.conns.iter().map(|c| c.local.ip()).collect();
-        let crowds = crowds(windows);
-        let mut strays = Strays { by_kind, crowds, ends: HashMap::new(), clients };
+        let times = times(windows);
+        let mut strays = Strays { by_kind, times, ends: HashMap::new(), clients };
         strays.ends = strays.count_ends();
         strays
     }
@@ -91,26 +98,27 @@ impl<'a> Strays<'a> {
         let (key, stray) = (*key, *stray);
         of_kind.remove(&key);
         let named = window.local.is_some_and(|local| local.port() != 0 && stray.client == Some(local));
-        // Near the edge of its time it may be of one before it, or after.
         let at = stray.told.source.at;
-        let inside = at.earliest() >= window.from && at.latest() <= window.to;
-        Some(Found { told: stray.told, doubtful: !(named || inside && self.is_alone(kind, window)) })
+        Some(Found { told: stray.told, doubtful: !named && !self.is_alone(kind, window.remote, at) })
     }
 
-    /// No other attempt was under way, or each of them has an event of its own.
-    fn is_alone(&self, kind: Kind, window: Window) -> bool {
-        let Some(crowds) = self.crowds.get(&window.remote) else { return false };
-        let after = crowds.partition_point(|c| c.from <= window.from);
-        let Some(crowd) = after.checked_sub(1).and_then(|at| crowds.get(at)) else { return false };
-        let ends = self.ends.get(&(kind, window.remote, crowd.from)).copied().unwrap_or(0);
-        crowd.attempts == 1 || ends >= crowd.attempts
+    /// No other attempt can be meant: only one was under way, or each of them has an event of its own.
+    fn is_alone(&self, kind: Kind, remote: SocketAddr, at: Moment) -> bool {
+        let Some(times) = self.times.get(&remote) else { return false };
+        if times.under_way(at) <= 1 {
+            return true;
+        }
+        let after = times.crowds.partition_point(|c| c.from <= at.earliest());
+        let Some(crowd) = after.checked_sub(1).and_then(|nth| times.crowds.get(nth)) else { return false };
+        let ends = self.ends.get(&(kind, remote, crowd.from)).copied().unwrap_or(0);
+        at.latest() <= crowd.to && ends >= crowd.attempts
     }
 
     fn count_ends(&self) -> HashMap<(Kind, SocketAddr, i64), usize> {
         let mut ends = HashMap::new();
         for (kind, strays) in &self.by_kind {
-            for (remote, crowds) in &self.crowds {
-                for crowd in crowds {
+            for (remote, times) in &self.times {
+                for crowd in &times.crowds {
                     let window = Window { remote: *remote, local: None, from: crowd.from, to: crowd.to };
                     let within = strays.range((crowd.from, 0)..=(crowd.to, usize::MAX));
                     let ours = within.filter(|(_, s)| is_ours(s, window, &self.clients));
@@ -158,26 +166,37 @@ fn stray<'a>(world: &World, told: &'a Told<'a>) -> Option<(Kind, Stray<'a>)> {
     Some((kind, Stray { told, client: client.map(canonical), service: service.map(canonical) }))
 }
 
-fn crowds(windows: impl Iterator<Item = Window>) -> HashMap<SocketAddr, Vec<Crowd>> {
+fn times(windows: impl Iterator<Item = Window>) -> HashMap<SocketAddr, Times> {
     let mut spans: HashMap<SocketAddr, Vec<(i64, i64)>> = HashMap::new();
     for window in windows {
         spans.entry(window.remote).or_default().push((window.from, window.to));
     }
-    let together = |mut spans: Vec<(i64, i64)>| {
+    spans.into_iter().map(|(remote, spans)| (remote, Times::new(spans))).collect()
+}
+
+impl Times {
+    fn new(mut spans: Vec<(i64, i64)>) -> Times {
         spans.sort_unstable();
+        let mut ends: Vec<i64> = spans.iter().map(|(_, to)| *to).collect();
+        ends.sort_unstable();
         let mut crowds: Vec<Crowd> = Vec::new();
-        for (from, to) in spans {
+        for (from, to) in &spans {
             match crowds.last_mut() {
-                Some(crowd) if from <= crowd.to => {
-                    crowd.to = crowd.to.max(to);
+                Some(crowd) if *from <= crowd.to => {
+                    crowd.to = crowd.to.max(*to);
                     crowd.attempts += 1;
                 }
-                _ => crowds.push(Crowd { from, to, attempts: 1 }),
+                _ => crowds.push(Crowd { from: *from, to: *to, attempts: 1 }),
             }
         }
-        crowds
-    };
-    spans.into_iter().map(|(remote, spans)| (remote, together(spans))).collect()
+        Times { begins: spans.into_iter().map(|(from, _)| from).collect(), ends, crowds }
+    }
+
+    /// How many may have been under way then.
+    fn under_way(&self, at: Moment) -> usize {
+        let begun = self.begins.partition_point(|from| *from <= at.latest());
+        begun.saturating_sub(self.ends.partition_point(|to| *to < at.earliest()))
+    }
 }
 
 impl Window {

@@ -61,7 +61,7 @@ impl Balancer {
     }
 
     /// Chooses, and counts what it chose as active.
-    pub fn choose(&mut self, random: &mut Random) -> Option<SocketAddr> {
+    pub fn choose(&mut self, _client: SocketAddr, random: &mut Random) -> Option<SocketAddr> {
         let takers: Vec<usize> = (0..self.list.len()).filter(|i| self.list[*i].weight > 0).collect();
         let first = *takers.first()?;
         let at = match self.scheduler {
