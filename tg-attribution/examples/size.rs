@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the measurement")]
 
-#[allow(dead_code, reason = "the zoo needs more of it")]
+#[allow(dead_code, unused_imports, reason = "the zoo needs more of it")]
 #[path = "../tests/zoo/sim/mod.rs"]
 mod sim;
 

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod conformance;
 mod confusion;
 mod damage;
 mod pieces;
@@ -29,6 +30,8 @@ fn plain(scenario: Scenario, director: Director) -> Setup {
     }
 }
 
+const SCHEDULERS: [Scheduler; 5] = [Scheduler::Rr, Scheduler::Lc, Scheduler::Random, Scheduler::Wrr, Scheduler::Wlc];
+
 /// Everything that can be, several times.
 fn every_setup(seeds: u64) -> Vec<Setup> {
     let mut all = Vec::new();
@@ -36,7 +39,7 @@ fn every_setup(seeds: u64) -> Vec<Setup> {
         for scenario in Scenario::ALL {
             for director in [Director::Ipvs, Director::Rules, Director::Proxy] {
                 let nth = seed + scenario as u64 + director as u64;
-                let scheduler = [Scheduler::Rr, Scheduler::Lc, Scheduler::Random][nth as usize % 3];
+                let scheduler = SCHEDULERS[nth as usize % SCHEDULERS.len()];
                 let nodes = 1 + (nth / 2 % 3) as u32;
                 let masquerade = nth / 3 % 2 == 1;
                 let clocks = [Clocks::One, Clocks::NodesApart, Clocks::AllApart][seed as usize % 3];

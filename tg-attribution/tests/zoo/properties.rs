@@ -2,14 +2,14 @@
 //! in another order.
 
 use super::confusion::{lies, pairs, troubles};
-use super::sim::{Clocks, Director, Random, Scenario, Scheduler, Setup, Zoo, simulate};
+use super::sim::{Clocks, Director, Random, Scenario, Setup, Zoo, simulate};
 use proptest::prelude::*;
 use tg_attribution::{Inputs, attribute};
 use tg_model::verdict::{Finding, Grade, RunVerdict};
 
 fn setups() -> impl Strategy<Value = Setup> {
     let director = prop_oneof![Just(Director::Ipvs), Just(Director::Rules), Just(Director::Proxy)];
-    let scheduler = prop_oneof![Just(Scheduler::Rr), Just(Scheduler::Lc), Just(Scheduler::Random)];
+    let scheduler = prop::sample::select(&super::SCHEDULERS[..]);
     let clocks = prop_oneof![Just(Clocks::One), Just(Clocks::NodesApart), Just(Clocks::AllApart)];
     let scenario = prop::sample::select(&Scenario::ALL[..]);
     let sizes = (1u32..25, 1u32..6, 1u32..4, 1u16..6);

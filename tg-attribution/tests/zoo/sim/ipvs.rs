@@ -2,7 +2,7 @@
 
 use super::faults::{some, third_party};
 use super::{MS, Sim, US, VIP};
-use tg_model::node_event::{IpvsConn, IpvsConnPhase, IpvsDestChange, Netns, NodeEvent, Reset, Tuple};
+use tg_model::node_event::{IpvsConn, IpvsConnPhase, Netns, NodeEvent, Reset, Tuple};
 use tg_model::outcome::EndReason;
 use tg_model::verdict::Cause;
 
@@ -61,8 +61,7 @@ pub fn deleted(sim: &mut Sim, flap: bool) {
         sim.tell_node_ready(last, true);
         for pod in pods {
             for node in 0..sim.balancers.len() {
-                sim.balancers[node].add(sim.pods[pod].address);
-                sim.tell_dest(node, sim.pods[pod].address, IpvsDestChange::Added);
+                sim.add_dest(node, sim.pods[pod].address);
             }
         }
     }
@@ -130,8 +129,7 @@ fn weigh(sim: &mut Sim, weight: i32) {
     for node in 0..sim.balancers.len() {
         let addresses: Vec<_> = sim.balancers[node].list.iter().map(|c| c.address).collect();
         for address in addresses {
-            sim.balancers[node].at(address).unwrap().weight = weight;
-            sim.tell_dest(node, address, IpvsDestChange::Edited);
+            sim.weigh(node, address, weight);
         }
     }
 }

@@ -61,6 +61,7 @@ impl Sim {
         self.pods[pod].left = None;
         self.phase(pod, PodPhase::Ready);
         self.endpoints();
+        self.reweigh();
     }
 
     pub fn terminate(&mut self, pod: usize) {
@@ -116,11 +117,8 @@ impl Sim {
         for (address, ready) in endpoints {
             let known = self.balancers[node].at(*address).map(|c| c.weight);
             match (known, ready) {
-                (None, true) => {
-                    self.balancers[node].add(*address);
-                    self.tell_dest(node, *address, IpvsDestChange::Added);
-                }
-                (Some(1), false) => self.weigh(node, *address, 0),
+                (None, true) => self.add_dest(node, *address),
+                (Some(1..), false) => self.weigh(node, *address, 0),
                 (Some(0), true) => self.weigh(node, *address, 1),
                 _ => {}
             }
@@ -133,11 +131,29 @@ impl Sim {
         }
     }
 
-    fn weigh(&mut self, node: usize, address: SocketAddr, weight: i32) {
-        if let Some(c) = self.balancers[node].at(address) {
-            c.weight = weight;
-        }
+    pub fn weigh(&mut self, node: usize, address: SocketAddr, weight: i32) {
+        self.balancers[node].weigh(address, weight);
         self.tell_dest(node, address, IpvsDestChange::Edited);
+    }
+
+    pub fn add_dest(&mut self, node: usize, address: SocketAddr) {
+        let weight = if self.setup.scheduler.has_weights() { 1 + self.random.below(4) as i32 } else { 1 };
+        self.balancers[node].add(address, weight);
+        self.tell_dest(node, address, IpvsDestChange::Added);
+    }
+
+    /// Every destination that takes connections gets another weight, where weights count.
+    fn reweigh(&mut self) {
+        if !self.setup.scheduler.has_weights() {
+            return;
+        }
+        for node in 0..self.balancers.len() {
+            let takers = self.balancers[node].list.iter().filter(|c| c.weight > 0).map(|c| c.address);
+            for address in takers.collect::<Vec<_>>() {
+                let weight = 1 + self.random.below(6) as i32;
+                self.weigh(node, address, weight);
+            }
+        }
     }
 
     pub fn tell_dest(&mut self, node: usize, address: SocketAddr, change: IpvsDestChange) {
