@@ -84,10 +84,13 @@ impl<'a> Case<'a> {
         let ended = life.ended().filter(|s| s.at.earliest() <= by)?;
         let asked_before = life.terminating.is_some_and(|asked| asked.at.ns <= ended.at.ns);
         let asked_later = life.terminating.is_some_and(|asked| !asked.at.perhaps_by(self.ended()));
-        let outlived =
-            self.conn.host.as_deref().is_some_and(|h| self.world.hosts.outlived(h, self.end.ns, TOGETHER_NS));
         let due_to_asking = asked_before && asked_later;
-        (!due_to_asking && !outlived).then_some(ended)
+        (!due_to_asking && self.pod_went_on() != Some(true)).then_some(ended)
+    }
+
+    /// Its pod had connections later; `None`: the run's journal has no end of some.
+    pub fn pod_went_on(&self) -> Option<bool> {
+        self.conn.host.as_deref().map_or(Some(false), |h| self.world.hosts.outlived(h, self.end.ns, TOGETHER_NS))
     }
 
     /// A node dropped a packet of it.

@@ -208,6 +208,23 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// The worst lateness of the samples that touch a span, and whether every sample of it is there.
+    pub fn late_in(&self, from: i64, to: i64) -> (Option<Late>, bool) {
+        let lateness = self.lateness();
+        let first = lateness.partition_point(|l| l.at_ns < from);
+        let touched = lateness[first..].iter().take_while(|l| l.since_ns <= to);
+        let (mut worst, mut whole_to): (Option<Late>, i64) = (None, from);
+        for late in touched {
+            if late.since_ns <= whole_to {
+                whole_to = whole_to.max(late.at_ns);
+            }
+            if worst.is_none_or(|w| late.max_ns >= w.max_ns) {
+                worst = Some(*late);
+            }
+        }
+        (worst, whole_to >= to)
+    }
+
     /// The local end that the plan gave a slot; port 0: the kernel's choice of it.
     pub fn source(&self, slot: SlotId) -> Option<SocketAddr> {
         self.ends.get(slot.0 as usize).map(|s| canonical(s.0))

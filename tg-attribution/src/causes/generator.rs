@@ -19,10 +19,7 @@ pub fn starved(case: &Case) -> Option<Finding> {
     }
     let (from, to) = case.window();
     let run = &case.world.run;
-    let lateness = run.lateness();
-    let first = lateness.partition_point(|l| l.at_ns < from);
-    let touched = lateness[first..].iter().take_while(|l| l.since_ns <= to);
-    let late = touched.max_by_key(|l| l.max_ns)?;
+    let late = run.late_in(from, to).0?;
     let late_ns = late.max_ns;
     // Half of it: the echo's own way takes the rest.
     if late_ns < run.response_timeout_ns / 2 {

@@ -91,7 +91,8 @@ pub fn stalled(case: &Case) -> Option<Finding> {
         return None;
     }
     let soon = case.end.ns.saturating_add(WATCH_LATE_NS);
-    let (from, _) = case.window();
+    let (from, to) = case.window();
+    let on_time_is_told = case.world.run.late_in(from, to).1;
     let unready = case.life.and_then(|life| {
         let near = |s: &&Source| s.at.latest() >= from && s.at.earliest() <= soon;
         let found = life.unready.iter().find(near)?;
@@ -102,6 +103,7 @@ pub fn stalled(case: &Case) -> Option<Finding> {
         .proof(case.own_line(), "everything sent was acknowledged, and an echo did not come")
         .needs(end_to_end(case), "who acknowledged it, the pod or a proxy before it, is not known")
         .lacks_if(tcp.unacknowledged() > 0, "the last of what was sent was not acknowledged yet")
+        .lacks_if(!on_time_is_told, "the run's journal does not tell whether the generator was on time then")
         .lacks_if(super::generator::starved(case).is_some(), "the generator itself had no time then")
         .lacks_if(case.was_dropped(), "packets of it were dropped, too");
     Some(match unready {

@@ -246,7 +246,7 @@ pub fn starved(sim: &mut Sim) {
         sim.connect(slot);
     }
     sim.now += 10 * MS;
-    sim.sample(1_400 * MS);
+    sim.was_late(1_400 * MS);
 }
 
 /// Every pod is asked to end; some connections are reset and come again meanwhile.

@@ -90,6 +90,8 @@ struct Sim {
     upgrading: bool,
     truth: BTreeMap<ConnId, Truth>,
     troubles: BTreeMap<Happened, Cause>,
+    /// The time of the run in which the generator was late.
+    was_late: Option<(u64, u64)>,
 }
 
 /// Runs it.
@@ -110,6 +112,7 @@ pub fn simulate(setup: Setup) -> Zoo {
         upgrading: false,
         truth: BTreeMap::new(),
         troubles: BTreeMap::new(),
+        was_late: None,
     };
     sim.begin();
     scenario::play(&mut sim);
@@ -139,7 +142,7 @@ impl Sim {
     /// Connections that are alive are closed by the plan's end.
     fn end(&mut self) {
         self.now += 5_000 * MS;
-        self.sample(0);
+        self.samples();
         let slots: BTreeSet<u32> = self.live.keys().copied().collect();
         slots.into_iter().for_each(|slot| self.complete(slot));
     }

@@ -104,16 +104,38 @@ impl Sim {
         }
     }
 
-    /// A sample of the second that ends now, with the worst lateness.
-    pub fn sample(&mut self, late_ns: u64) {
+    /// The generator was late in the 1.5 s that end now.
+    pub fn was_late(&mut self, late_ns: u64) {
+        let to = Sim::run_ns(self.now);
+        let from = to.saturating_sub(1_500 * MS);
+        self.sample(from, to, late_ns);
+        self.was_late = Some((from, to));
+    }
+
+    /// A sample each second up to now, but for the time of which there is one.
+    pub fn samples(&mut self) {
+        let (from, to) = self.was_late.unwrap_or_default();
+        let mut before = 0;
+        while before < Sim::run_ns(self.now) {
+            let mut next = before + 1_000 * MS;
+            if before < to && next > from {
+                next = from.max(before);
+            }
+            if next > before {
+                self.sample(before, next, 1);
+            }
+            before = if next == from { to } else { next };
+        }
+    }
+
+    fn sample(&mut self, since_ns: u64, at_ns: u64, late_ns: u64) {
         let mut lateness = Histogram::default();
         lateness.record(30_000);
         lateness.record(late_ns.max(1));
         let none = Histogram::default().encode();
-        let at_ns = Sim::run_ns(self.now);
         let sample = Sample {
             at_ns,
-            since_ns: at_ns.saturating_sub(1_500 * MS),
+            since_ns,
             realtime_ns: 0,
             active: 0,
             connecting: 0,
@@ -122,7 +144,7 @@ impl Sim {
             service_time: none,
             lateness: lateness.encode(),
         };
-        self.told.run.push((self.now, Line::Sample(Box::new(sample))));
+        self.told.run.push((at_ns + super::journals::RUN_START, Line::Sample(Box::new(sample))));
     }
 
     /// The slot's connection has taken since then to be established.
