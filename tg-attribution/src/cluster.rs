@@ -58,6 +58,7 @@ impl<'a> Cluster<'a> {
                 ClusterEvent::Proxy(change) => cluster.proxies.push((source, change)),
             }
         }
+        cluster.pods.finish();
         cluster
     }
 

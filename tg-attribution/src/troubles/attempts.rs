@@ -25,6 +25,9 @@ pub struct Attempt<'a> {
     pub window: Window,
 }
 
+/// What netfilter drops: its rules, and conntrack (`enum skb_drop_reason`).
+pub const BY_NETFILTER: &str = "NETFILTER_DROP";
+
 /// What a cause lacks where an event may be another attempt's.
 pub const WHOSE: &str = "a run does not tell from which port it tried: the event may be another attempt's";
 

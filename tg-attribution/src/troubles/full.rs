@@ -1,6 +1,6 @@
 //! Attempts that failed while a node's conntrack had no room. Changes when the evidence for that does.
 
-use super::attempts::{Attempt, WHOSE};
+use super::attempts::{Attempt, BY_NETFILTER, WHOSE};
 use super::strays::Found;
 use crate::nodes::{Place, Told};
 use tg_model::node_event::{ConntrackTable, NodeEvent};
@@ -21,6 +21,7 @@ pub fn table(attempt: &Attempt, dropped: Option<&Found>) -> Option<Finding> {
         .proof(attempt.own, "nothing answered the attempt")
         .needs(seen, "that a packet of this attempt was dropped was not seen")
         .lacks_if(dropped.is_some_and(|f| f.doubtful), WHOSE)
+        .lacks_if(dropped.is_some_and(|f| !by_netfilter(f.told)), "that netfilter dropped it is not told")
         .lacks_if(!nearly_full(table), "the table was not seen to be full");
     Some(draft.finish())
 }
@@ -39,12 +40,16 @@ fn full<'a>(attempt: &Attempt<'a>, place: Option<Place>) -> Option<(&'a Told<'a>
     })
 }
 
-/// Where a packet was dropped by netfilter, as conntrack does.
+/// Where a packet was dropped.
 fn place_of(told: &Told) -> Option<Place> {
     match told.event()? {
         NodeEvent::Drop(d) => Some((told.node, d.netns.inode)),
         _ => None,
     }
+}
+
+fn by_netfilter(told: &Told) -> bool {
+    matches!(told.event(), Some(NodeEvent::Drop(d)) if d.reason == BY_NETFILTER)
 }
 
 /// Early drops may make room again by the time that it is looked at.

@@ -1,14 +1,11 @@
 //! Attempts by way of a node that has no ready endpoint of its own, of a service that stays on the node
 //! (externalTrafficPolicy Local). Changes when the evidence for that does.
 
-use super::attempts::{Attempt, WHOSE};
+use super::attempts::{Attempt, BY_NETFILTER, WHOSE};
 use super::strays::Found;
 use tg_model::cluster_event::{EndpointsChange, TrafficPolicy};
 use tg_model::node_event::NodeEvent;
 use tg_model::verdict::{Cause, Finding};
-
-/// What netfilter's rules drop (`enum skb_drop_reason`).
-const BY_RULE: &str = "NETFILTER_DROP";
 
 /// A node dropped it, had no ready endpoint, and others had.
 pub fn drained(attempt: &Attempt, dropped: &Found) -> Option<Finding> {
@@ -46,7 +43,7 @@ pub fn drained(attempt: &Attempt, dropped: &Found) -> Option<Finding> {
         .lacks_if(policy.is_none(), "the service's externalTrafficPolicy is not told")
         .lacks_if(unknown, "which node a ready endpoint is on is not told")
         .lacks_if(!sure, "clocks are too far apart to tell which endpoints were ready")
-        .lacks_if(drop.reason != BY_RULE, "that a rule dropped it is not told")
+        .lacks_if(drop.reason != BY_NETFILTER, "that a rule dropped it is not told")
         .lacks_if(dropped.doubtful, WHOSE);
     Some(draft.finish())
 }

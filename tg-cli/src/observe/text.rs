@@ -9,7 +9,7 @@ use tg_model::node_event::{
 /// One for each program: how it is attached, or why it is not and what that costs.
 pub fn status(programs: &[ProgramStatus]) -> Vec<String> {
     let line = |p: &ProgramStatus| {
-        let head = format!("{:<14} ", p.program);
+        let head = format!("{:<15} ", p.program);
         let cost = p.cost.as_ref().map(|c| format!("; {c}")).unwrap_or_default();
         let said = match &p.way {
             Some(way) if p.refused.is_empty() => format!("{way}{cost}"),

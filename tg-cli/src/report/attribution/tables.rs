@@ -159,7 +159,7 @@ pub fn effects(page: &mut Page, effects: &[Effect]) {
     });
 }
 
-/// Evidence that was lost, and causes that are not looked for.
+/// Evidence that was lost, and causes that these journals cannot confirm.
 pub fn evidence(page: &mut Page, v: &RunVerdict) {
     page.line("");
     if v.evidence_lost.is_empty() {
