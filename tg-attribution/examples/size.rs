@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the measurement")]
 
-#[allow(dead_code, reason = "the zoo needs more of it")]
+#[allow(dead_code, unused_imports, reason = "the zoo needs more of it")]
 #[path = "../tests/zoo/sim/mod.rs"]
 mod sim;
 
@@ -28,6 +28,7 @@ fn main() {
             ports: 5,
             clocks: Clocks::NodesApart,
             scenario: Scenario::Upgrade,
+            without: None,
         };
         let zoo = simulate(setup);
         let events: usize = zoo.inputs.nodes.iter().map(|n| n.lines.len()).sum();

@@ -5,7 +5,7 @@ mod pod_side;
 use crate::cluster::Life;
 use crate::draft::Draft;
 use crate::moment::Moment;
-use crate::nodes::{Told, What};
+use crate::nodes::{Place, Told, What};
 use crate::run::{Conn, End, UDP, canonical};
 use crate::source::{Source, Sources};
 use crate::world::World;
@@ -40,7 +40,7 @@ impl<'a> Case<'a> {
         let conn = world.run.conns.get(at)?;
         let end = conn.loss()?;
         let told = told_of(world, at);
-        let destination = destination(world, conn, &told);
+        let destination = destination(world, conn, &told).or_else(|| inherited(world, conn));
         let life = life(world, conn, destination);
         Some(Case { world, conn, end, told, destination, life })
     }
@@ -84,10 +84,35 @@ impl<'a> Case<'a> {
         let ended = life.ended().filter(|s| s.at.earliest() <= by)?;
         let asked_before = life.terminating.is_some_and(|asked| asked.at.ns <= ended.at.ns);
         let asked_later = life.terminating.is_some_and(|asked| !asked.at.perhaps_by(self.ended()));
-        let outlived =
-            self.conn.host.as_deref().is_some_and(|h| self.world.hosts.outlived(h, self.end.ns, TOGETHER_NS));
         let due_to_asking = asked_before && asked_later;
-        (!due_to_asking && !outlived).then_some(ended)
+        (!due_to_asking && self.pod_went_on() != Some(true)).then_some(ended)
+    }
+
+    /// Its pod had connections later; `None`: the run's journal has no end of some.
+    pub fn pod_went_on(&self) -> Option<bool> {
+        self.conn.host.as_deref().map_or(Some(false), |h| self.world.hosts.outlived(h, self.end.ns, TOGETHER_NS))
+    }
+
+    /// A node dropped a packet of it.
+    pub fn was_dropped(&self) -> bool {
+        self.events().any(|(_, event)| matches!(event, NodeEvent::Drop(_)))
+    }
+
+    /// A node that told of it would have told of dropped packets, too.
+    pub fn drops_were_watched(&self) -> bool {
+        self.told.iter().any(|t| self.world.nodes.all.get(t.node).is_some_and(|n| n.watches("drop")))
+    }
+
+    /// Where IPVS balanced it.
+    pub fn balancers(&self) -> Vec<Place> {
+        let place = |told: &&Told| match told.what {
+            What::Event(NodeEvent::IpvsDecision(d)) => Some((told.node, d.netns.inode)),
+            What::Event(NodeEvent::IpvsConn(c)) | What::Snapshot(SnapshotEntry::IpvsConn(c)) => {
+                Some((told.node, c.netns.inode))
+            }
+            _ => None,
+        };
+        self.told.iter().filter_map(place).collect()
     }
 
     /// Its pod's name, as far as it is known.
@@ -139,6 +164,14 @@ fn destination(world: &World, conn: &Conn, told: &[&Told]) -> Option<SocketAddr>
     }
     let is_pod = |a: &&SocketAddr| pod_at(world, **a, conn.established_ns).is_some();
     addresses.iter().rev().find(is_pod).or(addresses.last()).copied()
+}
+
+/// Where the connection before it with the same two ends was led to, where that is its pod: the entry is there still.
+fn inherited(world: &World, conn: &Conn) -> Option<SocketAddr> {
+    let before = world.run.same_ends_before(conn)?;
+    let pod = world.cluster.pods.all.get(pod_of(world, conn)?)?.pod;
+    let to = told_of(world, before).iter().rev().find_map(|t| led_to(t))?;
+    pod.addresses.iter().any(|a| a.to_canonical() == to.ip()).then_some(to)
 }
 
 /// The pod that has an address.

@@ -138,9 +138,5 @@ fn inferred(world: &World, chosen: SocketAddr, ns: i64) -> (Vec<Chance>, u32, Op
 
 /// Whether some ready endpoint was to stay, by the cluster alone.
 pub fn had_choice_by_cluster(world: &World, chosen: Option<SocketAddr>, ns: i64) -> Option<bool> {
-    if world.cluster.endpoints.is_empty() {
-        return None;
-    }
-    let any = world.cluster.endpoints.lists.first()?.1.endpoints.first().map(|e| canonical(e.address));
-    inferred(world, chosen.or(any)?, ns).2
+    inferred(world, chosen.or_else(|| world.cluster.endpoints.any())?, ns).2
 }

@@ -14,12 +14,7 @@ pub fn doomed_at(cluster: &Cluster, life: &Life, ns: i64) -> bool {
 fn replaced_without_word(cluster: &Cluster, life: &Life, ns: i64) -> bool {
     cluster.rollouts.dooming(life, i64::MAX).is_none()
         && life.terminating.is_some()
-        && cluster.pods.all.iter().any(|other| {
-            other.pod.replica_set != life.pod.replica_set
-                && other.terminating.is_none()
-                && other.seen.at.ns <= ns
-                && other.seen.at.ns > life.seen.at.ns
-        })
+        && cluster.pods.replaced_by_then(life, ns)
 }
 
 /// The pod was to go at some time of what was watched.

@@ -1,15 +1,21 @@
-//! What lost evidence costs: a finding in whose time a node lost events is no longer confirmed. Changes when what
-//! lowers a finding does.
+//! What lost evidence costs: a finding in whose time a node lost events, or that rests on what the cluster did not
+//! tell of, is no longer confirmed. Changes when what lowers a finding does.
 
 use crate::nodes::Hole;
 use crate::source::Sources;
 use crate::world::World;
-use tg_model::verdict::{Clock, EvidenceLost, Finding, Grade};
+use tg_model::verdict::{Cause, Clock, EvidenceLost, Finding, Grade, InputKind, InputState, Trouble};
 
-/// The holes of all nodes' journals, and how many findings each lowered.
+/// The holes of all journals, and how many findings each lowered.
 pub struct Doubts<'a> {
+    /// Nodes', by when they begin; each with its node.
     holes: Vec<(usize, &'a Hole)>,
+    /// For each of them: when the last of those up to it ends.
+    reach: Vec<i64>,
     lowered: Vec<u64>,
+    /// The cluster's that begins first. From then on what it did not tell of may have happened.
+    cluster: Option<&'a Hole>,
+    lowered_by_cluster: u64,
 }
 
 impl<'a> Doubts<'a> {
@@ -17,31 +23,68 @@ impl<'a> Doubts<'a> {
         let of_node = |(nth, node): (usize, &'a crate::nodes::Node<'a>)| node.holes.iter().map(move |h| (nth, h));
         let mut holes: Vec<(usize, &Hole)> = world.nodes.all.iter().enumerate().flat_map(of_node).collect();
         holes.sort_by_key(|(_, h)| h.from.earliest());
+        let mut last = i64::MIN;
+        let reach = holes.iter().map(|(_, h)| {
+            last = last.max(h.to.latest());
+            last
+        });
+        let reach = reach.collect();
+        let cluster = world.cluster.holes.iter().min_by_key(|h| h.from.earliest());
         let lowered = vec![0; holes.len()];
-        Doubts { holes, lowered }
+        Doubts { holes, reach, lowered, cluster, lowered_by_cluster: 0 }
     }
 
-    /// Lowers the finding where one of these nodes lost events in this span. No nodes: every node.
+    /// Lowers the finding where one of these nodes lost events in this span (no nodes: every node), or as
+    /// [`Doubts::lower_by_cluster`] does.
     pub fn lower(&mut self, finding: &mut Finding, nodes: &[usize], span: (i64, i64), sources: &Sources) {
         let begun = self.holes.partition_point(|(_, h)| h.from.earliest() <= span.1);
-        for (nth, (node, hole)) in self.holes[..begun].iter().enumerate() {
-            let concerns = nodes.is_empty() || nodes.contains(node);
+        // Of those that have begun none ends in time before this one.
+        let first = self.reach[..begun].partition_point(|reach| *reach < span.0);
+        for nth in first..begun {
+            let (node, hole) = self.holes[nth];
+            let concerns = nodes.is_empty() || nodes.contains(&node);
             if !concerns || !hole.touches(span.0, span.1) {
                 continue;
             }
-            if finding.grade == Grade::Confirmed {
-                finding.grade = Grade::Suspected;
-            }
             self.lowered[nth] += 1;
-            let state = &sources.states[hole.input];
             let program = hole.program.as_ref().map_or(String::new(), |p| format!(" of {p}"));
-            finding.missing.push(format!("{} lost events{program} in that time: {}", state.machine, hole.why));
+            let machine = &sources.states[hole.input].machine;
+            lower(finding, format!("{machine} lost events{program} in that time: {}", hole.why));
+        }
+        self.lower_by_cluster(finding, span.1);
+    }
+
+    /// Lowers what was found of a trouble: from what nodes told first of it on, nothing else of theirs may be lost.
+    pub fn lower_trouble(&mut self, trouble: &mut Trouble, sources: &Sources) {
+        let mut nodes = Vec::new();
+        let mut from = trouble.started_ns;
+        for evidence in &trouble.finding.evidence {
+            let is_it = |s: &InputState| s.kind == InputKind::Node && s.file == evidence.file;
+            if let Some(input) = sources.states.iter().position(is_it) {
+                // The run is input 0, and nodes come next.
+                nodes.extend(input.checked_sub(1));
+                from = from.min(evidence.at_ns);
+            }
+        }
+        if nodes.is_empty() {
+            return self.lower_by_cluster(&mut trouble.finding, trouble.ended_ns);
+        }
+        self.lower(&mut trouble.finding, &nodes, (from, trouble.ended_ns), sources);
+    }
+
+    /// Lowers the finding where it rests on what the cluster did not tell of up to then, and that is not whole.
+    pub fn lower_by_cluster(&mut self, finding: &mut Finding, until_ns: i64) {
+        if let Some(hole) = self.cluster.filter(|h| h.from.earliest() <= until_ns)
+            && rests_on_silence(finding)
+        {
+            self.lowered_by_cluster += 1;
+            lower(finding, format!("the cluster's journal is not whole up to then: {}", hole.why));
         }
     }
 
     /// What was lost, and what it cost.
     pub fn told(&self, sources: &Sources) -> Vec<EvidenceLost> {
-        let one = |((_, hole), lowered): (&(usize, &Hole), &u64)| EvidenceLost {
+        let one = |(hole, lowered): (&Hole, &u64)| EvidenceLost {
             file: sources.states[hole.input].file.clone(),
             program: hole.program.clone(),
             from_ns: hole.from.ns,
@@ -50,8 +93,30 @@ impl<'a> Doubts<'a> {
             why: hole.why.clone(),
             lowered: *lowered,
         };
-        self.holes.iter().zip(&self.lowered).map(one).collect()
+        let of_nodes = self.holes.iter().map(|(_, hole)| *hole).zip(&self.lowered);
+        of_nodes.chain(self.cluster.map(|hole| (hole, &self.lowered_by_cluster))).map(one).collect()
     }
+}
+
+fn lower(finding: &mut Finding, missing: String) {
+    if finding.grade == Grade::Confirmed {
+        finding.grade = Grade::Suspected;
+    }
+    finding.missing.push(missing);
+}
+
+/// Whether something that the cluster did not tell of would make the finding another one. What is told of a pod's end,
+/// of packets and of the generator itself stays true.
+fn rests_on_silence(finding: &Finding) -> bool {
+    let told = [
+        Cause::PodTerminated,
+        Cause::Blackhole,
+        Cause::ServerStalled,
+        Cause::GeneratorStarved,
+        Cause::LocalError,
+        Cause::NameResolution,
+    ];
+    finding.grade == Grade::Confirmed && !told.contains(&finding.cause)
 }
 
 /// What is to be said of a clock that is not exact, in words.

@@ -1,5 +1,6 @@
 //! What followed each thing that the cluster did. Changes when other events are followed.
 
+use crate::lag::is_lag;
 use crate::moment::Moment;
 use crate::source::Source;
 use crate::world::World;
@@ -40,18 +41,17 @@ pub fn of(world: &World, verdicts: &[Verdict]) -> Vec<Effect> {
         let followed = by_uid.get(life.pod.uid.as_str()).map(|v| span(v.iter().copied(), from, |_| true));
         effects.push(effect(what, source, followed.flatten()));
     }
+    let by_node = by_node(verdicts);
     for (source, change) in &cluster.nodes {
         let what = format!("{} {}", change.node, if change.ready { "ready" } else { "not ready" });
-        let hit = |v: &Verdict| {
-            !change.ready
-                && matches!(v.ended_by.cause, Cause::NodeFlap | Cause::Blackhole)
-                && v.pod.as_ref().and_then(|p| p.node.as_ref()) == Some(&change.node)
-        };
-        effects.push(effect(what, *source, span(verdicts, Moment::exact(i64::MIN), hit)));
+        let hit = by_node.get(change.node.as_str()).filter(|_| !change.ready);
+        let followed = hit.and_then(|hit| span(hit.iter().copied(), Moment::exact(i64::MIN), |_| true));
+        effects.push(effect(what, *source, followed));
     }
+    let by_proxy: Vec<&Verdict> = verdicts.iter().filter(|v| v.ended_by.cause == Cause::ProxyRestart).collect();
     for (source, change) in &cluster.proxies {
         let what = if change.phase == ProxyPhase::Started { "started" } else { "stopped" };
-        let followed = span(verdicts, source.at, |v| v.ended_by.cause == Cause::ProxyRestart);
+        let followed = span(by_proxy.iter().copied(), source.at, |_| true);
         effects.push(effect(format!("proxy of {} {what}", change.node), *source, followed));
     }
     effects.sort_by_key(|e: &Effect| e.at_ns);
@@ -61,12 +61,23 @@ pub fn of(world: &World, verdicts: &[Verdict]) -> Vec<Effect> {
 /// Losses by their pod, of those whose pod ended them.
 fn by_pod(verdicts: &[Verdict]) -> HashMap<&str, Vec<&Verdict>> {
     let mut by_pod: HashMap<&str, Vec<&Verdict>> = HashMap::new();
-    for verdict in verdicts.iter().filter(|v| matches!(v.ended_by.cause, Cause::PodTerminated | Cause::EndpointLag)) {
+    for verdict in verdicts.iter().filter(|v| v.ended_by.cause == Cause::PodTerminated || is_lag(v.ended_by.cause)) {
         if let Some(uid) = verdict.pod.as_ref().and_then(|p| p.uid.as_deref()) {
             by_pod.entry(uid).or_default().push(verdict);
         }
     }
     by_pod
+}
+
+/// Losses by their pod's node, of those that the node's absence ended.
+fn by_node(verdicts: &[Verdict]) -> HashMap<&str, Vec<&Verdict>> {
+    let mut by_node: HashMap<&str, Vec<&Verdict>> = HashMap::new();
+    for verdict in verdicts.iter().filter(|v| matches!(v.ended_by.cause, Cause::NodeFlap | Cause::Blackhole)) {
+        if let Some(node) = verdict.pod.as_ref().and_then(|p| p.node.as_deref()) {
+            by_node.entry(node).or_default().push(verdict);
+        }
+    }
+    by_node
 }
 
 fn span<'a>(

@@ -13,6 +13,8 @@ pub struct Host {
     pub last_established_ns: i64,
     /// It has connections at the end.
     pub lasting: bool,
+    /// It has connections whose end the run's journal does not tell: they lasted, or a line is lost.
+    pub untold: bool,
 }
 
 /// Hosts by name.
@@ -30,6 +32,7 @@ impl Hosts {
             let host = by_name.entry(name.clone()).or_insert(fresh);
             host.last_established_ns = host.last_established_ns.max(conn.established_ns);
             match conn.loss() {
+                None if conn.end.is_none() => host.untold = true,
                 Some(end) => {
                     host.first_loss_ns = Some(host.first_loss_ns.map_or(end.ns, |ns| ns.min(end.ns)));
                     host.last_loss_ns = Some(host.last_loss_ns.map_or(end.ns, |ns| ns.max(end.ns)));
@@ -40,15 +43,17 @@ impl Hosts {
         Hosts { by_name }
     }
 
-    /// It had a connection so much later than this time, or still has one.
-    pub fn outlived(&self, name: &str, ns: i64, by_ns: u64) -> bool {
-        let Some(host) = self.by_name.get(name) else { return false };
-        host.lasting || host.last_loss_ns.is_some_and(|last| last > ns.saturating_add_unsigned(by_ns))
+    /// It had a connection so much later than this time, or still has one; `None`: that is not told.
+    pub fn outlived(&self, name: &str, ns: i64, by_ns: u64) -> Option<bool> {
+        let Some(host) = self.by_name.get(name) else { return Some(false) };
+        let later = |at: Option<i64>| at.is_some_and(|at| at > ns.saturating_add_unsigned(by_ns));
+        let outlived = host.lasting || later(host.last_loss_ns) || later(Some(host.last_established_ns));
+        if host.untold && !outlived { None } else { Some(outlived) }
     }
 
     /// A host that lost every connection, and had none after that: it seems to have gone. Gives when that was.
     pub fn went(&self, name: &str) -> Option<i64> {
         let host = self.by_name.get(name)?;
-        host.last_loss_ns.filter(|lost| !host.lasting && host.last_established_ns <= *lost)
+        host.last_loss_ns.filter(|lost| !host.lasting && !host.untold && host.last_established_ns <= *lost)
     }
 }

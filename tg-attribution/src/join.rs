@@ -35,7 +35,11 @@ impl Joined {
         let mut joined = Joined { events: vec![Vec::new(); run.conns.len()], ..Joined::default() };
         for (at, told) in nodes.told.iter().enumerate() {
             match tuples::owner(told, &uses) {
-                Owner::One(conn) => joined.events[conn].push(at),
+                // An attempt's that came after it with the same port, of which the run does not tell.
+                Owner::One(conn) if tuples::begins(told) && uses.is_over(conn, told.source.at) => {
+                    joined.orphans.push(at);
+                }
+                Owner::One(conn) => joined.events[uses.heir(conn, told.source.at)].push(at),
                 Owner::Doubtful => joined.doubtful += 1,
                 Owner::None => joined.orphans.push(at),
             }
@@ -46,10 +50,11 @@ impl Joined {
 
 /// The tuples of each connection: its own, and what translations make of it.
 fn uses_of(run: &Run, nodes: &Nodes, cluster: &Cluster) -> Uses {
-    let mut uses = Uses::default();
+    let ended = |c: &Conn| c.end.as_ref().map_or(i64::MAX, |e| e.ns);
+    let mut uses = Uses::new(run.conns.iter().map(ended).collect());
     for (at, conn) in run.conns.iter().enumerate() {
         let own = Tuple { src: conn.local, dst: conn.remote };
-        uses.client(run.protocol, own, conn.attempt_ns, at);
+        uses.own(run.protocol, own, conn.attempt_ns);
         if let Some(seen) = seen_by_server(conn, cluster) {
             uses.client(run.protocol, seen, conn.attempt_ns, at);
         }

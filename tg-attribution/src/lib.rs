@@ -9,7 +9,7 @@
 //! | whose connection an event belongs to, through NAT | `join` |
 //! | the decision behind a connection | `decisions` |
 //! | what ended it | `causes`, from a `case` |
-//! | what had put it there, and whether that was avoidable | `placed`, `doom` |
+//! | what had put it there, and whether that was avoidable | `placed`, `lag`, `reuse`, `doom` |
 //! | what lost evidence costs | `doubt` |
 //! | of the whole run | `totals`, `shares`, `conformance`, `service`, `effects`, `troubles`, `sentences` |
 
@@ -27,9 +27,11 @@ mod effects;
 mod hosts;
 mod input;
 mod join;
+mod lag;
 mod moment;
 mod nodes;
 mod placed;
+mod reuse;
 mod run;
 mod sentences;
 mod service;
@@ -56,6 +58,7 @@ pub fn attribute(inputs: &Inputs) -> RunVerdict {
     let ended_by = totals::tally(verdicts.iter().map(|v| &v.ended_by));
     let placed_by = totals::tally(verdicts.iter().map(|v| &v.placed_by));
     let mut troubles = troubles::of(&world);
+    troubles.iter_mut().for_each(|t| doubts.lower_trouble(t, &world.sources));
     let troubles_by = totals::tally(troubles.iter().map(|t| &t.finding));
     troubles.truncate(TROUBLES_MAX);
     let pods = shares::of(&world, &verdicts);
@@ -72,7 +75,7 @@ pub fn attribute(inputs: &Inputs) -> RunVerdict {
         service: service::of(&world.run),
         effects: effects::of(&world, &verdicts),
         evidence_lost: doubts.told(&world.sources),
-        not_covered: causes::not_covered(),
+        not_covered: causes::not_covered(&world),
         notes: notes(&world),
         inputs: world.sources.states.clone(),
         totals,

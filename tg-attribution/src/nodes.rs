@@ -3,12 +3,12 @@
 
 mod holes;
 
-pub use holes::Hole;
+pub use holes::{Hole, NEVER};
 
 use crate::input::Journal;
 use crate::moment::Moment;
 use crate::source::{Source, Sources};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use tg_model::node_event::{Namespace, Netns, NodeEvent, NodeHeader, NodeLine, Numbered, SnapshotEntry, TimeSource};
 
 /// A node's journal.
@@ -18,8 +18,12 @@ pub struct Node<'a> {
     /// Nothing before it was observed.
     pub from: Moment,
     pub holes: Vec<Hole>,
-    pub namespaces: Vec<(Source, &'a Namespace)>,
+    /// Programs that were attached, as far as their lines are there.
+    attached: HashSet<&'a str>,
 }
+
+/// Where something was seen: the observer and the namespace's inode.
+pub type Place = (usize, u32);
 
 /// Something that a node told of.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +40,13 @@ pub enum What<'a> {
     Event(&'a NodeEvent),
     /// It was there before the observer.
     Snapshot(&'a SnapshotEntry),
+}
+
+impl Node<'_> {
+    /// Whether a program was attached: what is not told of happened all the same where it was not.
+    pub fn watches(&self, program: &str) -> bool {
+        self.attached.contains(program)
+    }
 }
 
 impl<'a> Told<'a> {
@@ -74,6 +85,8 @@ pub struct Nodes<'a> {
     pub all: Vec<Node<'a>>,
     /// In the order of time.
     pub told: Vec<Told<'a>>,
+    /// The end of each pod's network namespace, by the pod's UID.
+    pub gone: HashMap<&'a str, Source>,
 }
 
 impl<'a> Nodes<'a> {
@@ -90,7 +103,7 @@ impl<'a> Nodes<'a> {
     fn take(&mut self, input: usize, nth: usize, journal: &'a Journal<Numbered>, sources: &Sources) {
         let lines = in_order(&journal.lines);
         let exact = exact_programs(&journal.lines);
-        let mut namespaces = Vec::new();
+        let mut attached = HashSet::new();
         for (number, line) in &lines {
             let source = |ns| sources.source(input, *number, Some(line.seq), ns);
             match &line.line {
@@ -102,17 +115,34 @@ impl<'a> Nodes<'a> {
                 NodeLine::Snapshot(s) => {
                     self.told.push(Told { source: source(s.at_ns), node: nth, what: What::Snapshot(&s.entry) });
                 }
-                NodeLine::Namespace(n) => namespaces.push((source(n.at_ns), n)),
-                NodeLine::Header(_)
-                | NodeLine::Program(_)
-                | NodeLine::Watched(_)
-                | NodeLine::Gap(_)
-                | NodeLine::Footer(_) => {}
+                NodeLine::Namespace(n) => self.namespace(source(n.at_ns), n),
+                NodeLine::Program(p) => {
+                    attached.extend(p.way.is_some().then_some(p.program.as_str()));
+                }
+                NodeLine::Header(_) | NodeLine::Watched(_) | NodeLine::Gap(_) | NodeLine::Footer(_) => {}
             }
         }
         let holes = holes::of(input, &lines, journal, sources);
         let from = sources.at(input, 0);
-        self.all.push(Node { header: &journal.header, from, holes, namespaces });
+        self.all.push(Node { header: &journal.header, from, holes, attached });
+    }
+
+    fn namespace(&mut self, source: Source, namespace: &'a Namespace) {
+        if let (true, Some(uid)) = (namespace.gone, &namespace.pod_uid) {
+            self.gone.entry(uid).or_insert(source);
+        }
+    }
+
+    /// Whether the node that told of something, or the namespace that it was in, has this name.
+    pub fn is_named(&self, told: &Told, name: &str) -> bool {
+        let machine = self.all.get(told.node).is_some_and(|n| n.header.machine == name);
+        let netns = match told.event() {
+            Some(NodeEvent::Conntrack(e)) => Some(&e.netns),
+            Some(NodeEvent::IpvsDecision(e)) => Some(&e.netns),
+            Some(NodeEvent::IpvsConn(e)) => Some(&e.netns),
+            _ => None,
+        };
+        machine || netns.is_some_and(|n| n.name.as_deref() == Some(name))
     }
 
     /// The node's name: several may be namespaces that one observer sees.

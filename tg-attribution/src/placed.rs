@@ -4,10 +4,10 @@ use crate::case::Case;
 use crate::decisions::{Decided, had_choice_by_cluster};
 use crate::doom;
 use crate::draft::Draft;
+use crate::lag::{Lag, is_lag};
 use crate::moment::Moment;
-use crate::source::Sources;
-use crate::words::span;
-use tg_model::node_event::{IpvsConnPhase, NodeEvent};
+use crate::reuse;
+use crate::source::{Source, Sources};
 use tg_model::verdict::{Cause, Finding};
 
 const NO_DECISION: &str = "no node's journal holds the scheduling decision";
@@ -16,11 +16,11 @@ const BEGUN_LATER: &str = "no node was observed yet when it was placed";
 /// What had put it there, and whether its loss was avoidable.
 pub fn placed_by(case: &Case, decided: Option<&Decided>) -> (Finding, Option<bool>) {
     let replaced = case.conn.id.predecessor().is_some();
-    let finding = stale_reuse(case, decided)
+    let finding = reuse::stale(case)
         .or_else(|| endpoint_lag(case, decided))
         .or_else(|| replaced.then(|| to_doomed(case, decided)).flatten())
         .unwrap_or_else(|| scheduled(case, decided));
-    let doomed = matches!(finding.cause, Cause::RescheduledToDoomed | Cause::EndpointLag);
+    let doomed = finding.cause == Cause::RescheduledToDoomed || is_lag(finding.cause);
     let avoidable = match finding.cause {
         _ if !replaced => Some(false),
         Cause::Unattributed => None,
@@ -58,42 +58,12 @@ fn no_decision(case: &Case) -> &'static str {
     if later && !nodes.is_empty() { BEGUN_LATER } else { NO_DECISION }
 }
 
-/// A reused port met an old entry of IPVS: none was made for it, and its destination takes no new ones.
-fn stale_reuse(case: &Case, decided: Option<&Decided>) -> Option<Finding> {
-    if decided.is_some() {
-        return None;
-    }
-    let world = case.world;
-    let made = |told: &crate::nodes::Told| matches!(told.event(), Some(NodeEvent::IpvsConn(c)) if c.phase == IpvsConnPhase::Made);
-    if case.told.iter().any(|t| made(t)) {
-        return None;
-    }
-    // The connection before it with the same two ends, whose entry of IPVS led to a destination.
-    let at = world.run.same_ends_before(case.conn)?;
-    let told = crate::case::told_of(world, at);
-    let entry = *told.iter().find(|t| made(t))?;
-    let to = crate::case::led_to(entry)?;
-    let emptied = world.dests.get(&to)?.iter().filter_map(|at| world.nodes.told.get(*at)).rfind(|t| {
-        let weightless = matches!(t.event(), Some(NodeEvent::IpvsDest(d)) if d.destination.weight == 0);
-        weightless && t.source.at.surely_by(Moment::exact(case.conn.attempt_ns))
-    })?;
-    let draft = case
-        .draft(Cause::IpvsPortReuseStale)
-        .proof(Sources::of_run(case.conn.line, case.conn.established_ns), "its port was used before")
-        .proof(entry.source, format!("the entry of that time led to {to}"))
-        .proof(emptied.source, "that destination had no weight any more");
-    Some(draft.finish())
-}
-
 /// It was put on a pod whose endpoint was not ready any more.
 fn endpoint_lag(case: &Case, decided: Option<&Decided>) -> Option<Finding> {
     let at = placed_at(case, decided);
     let chosen = decided.map(|d| d.decision.chosen).or(case.destination)?;
-    let since = case.world.cluster.endpoints.not_ready_since(chosen, at)?;
-    let lag = span(at.ns.abs_diff(since.source.at.ns));
-    let draft = case
-        .draft(Cause::EndpointLag)
-        .proof(since.source, format!("the endpoint {chosen} was not ready any more, {lag} before it was chosen"));
+    let led = decided.map_or(Source { at, ..Sources::of_run(case.conn.line, at.ns) }, |d| d.source);
+    let draft = Lag::new(case.world, chosen, led, &case.balancers())?.draft(case.world, chosen, at);
     Some(with_decision(case, draft, decided).finish())
 }
 
@@ -110,15 +80,24 @@ fn to_doomed(case: &Case, decided: Option<&Decided>) -> Option<Finding> {
     if !doom::doomed_at(&case.world.cluster, life, at.ns) {
         return None;
     }
+    let asked = |s: Source, when: &str| (s, format!("{} was asked to end, {when}", life.pod.name));
+    if let Some(before) = life.terminating.filter(|s| s.at.surely_by(at)) {
+        let (source, words) = asked(before, "before");
+        // Where another endpoint was ready, that would have been a lag.
+        let chosen = decided.map(|d| d.decision.chosen).or(case.destination);
+        let left = chosen.and_then(|chosen| case.world.cluster.endpoints.not_ready_since(chosen, at));
+        let left = left.map(|since| (since.source, "its endpoint had left, and none was ready".to_owned()));
+        let draft = draft.proof(source, words).needs(left, "that its endpoint had left, too, is not told");
+        return Some(with_decision(case, draft, decided).finish());
+    }
     let upgrade = case.world.cluster.rollouts.dooming(life, at.ns);
     let draft = match upgrade {
         Some((source, rollout)) => draft.proof(source, format!("the upgrade to {} had begun", rollout.replica_set)),
         None => draft.lacks("the beginning of an upgrade was not told"),
     };
-    let later = life.terminating.filter(|s| at.surely_by(s.at));
-    let asked = later.map(|s| (s, format!("{} was asked to end, later", life.pod.name)));
+    let later = life.terminating.filter(|s| at.surely_by(s.at)).map(|s| asked(s, "later"));
     let draft =
-        draft.needs(asked, "that its pod was asked to end was not seen").lacks_if(upgrade_in_doubt(case, at), CLOCKS);
+        draft.needs(later, "that its pod was asked to end was not seen").lacks_if(upgrade_in_doubt(case, at), CLOCKS);
     Some(with_decision(case, draft, decided).finish())
 }
 

@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use tg_model::counts::Counts;
 use tg_model::histogram::Histogram;
-use tg_model::id::ConnId;
+use tg_model::id::{ConnId, SlotId};
 use tg_model::journal::{AttemptFailed, Established, Footer, Line, Outage, Sample};
 use tg_model::outcome::EndReason;
-use tg_model::plan::Transport;
+use tg_model::plan::{Source, Transport};
 use tg_model::tcp_info::TcpInfo;
 use tg_model::wire::Identity;
 
@@ -53,6 +53,7 @@ pub struct Run<'a> {
     pub protocol: u8,
     pub slots: u32,
     pub response_timeout_ns: u64,
+    ends: &'a [Source],
     /// Time from one packet of a slot to its next; where there is none, a second.
     pub period_ns: i64,
     /// By id: a connection's predecessor is before it.
@@ -112,6 +113,7 @@ impl<'a> Run<'a> {
             protocol: if plan.transport == Transport::Tcp { TCP } else { UDP },
             slots: plan.conns,
             response_timeout_ns: u64::try_from(plan.response_timeout.as_nanos()).unwrap_or(u64::MAX),
+            ends: &plan.sources,
             period_ns: signed(journal.header.period_ns.unwrap_or(1_000_000_000)),
             conns: Vec::new(),
             by_id: HashMap::new(),
@@ -193,15 +195,39 @@ impl<'a> Run<'a> {
         self.last_ns = self.last_ns.max(signed(ns));
     }
 
-    /// The worst lateness of each sample that can be read. Read once: it takes long.
+    /// The worst lateness of each sample that can be read, in the order of time. Read once: it takes long.
     pub fn lateness(&self) -> &[Late] {
         self.lateness.get_or_init(|| {
             let worst = |(line, s): &(u64, &Sample)| {
                 let max_ns = Histogram::decode(&s.lateness).ok()?.max();
                 Some(Late { line: *line, since_ns: signed(s.since_ns), at_ns: signed(s.at_ns), max_ns })
             };
-            self.samples.iter().filter_map(worst).collect()
+            let mut all: Vec<Late> = self.samples.iter().filter_map(worst).collect();
+            all.sort_by_key(|l| (l.at_ns, l.since_ns));
+            all
         })
+    }
+
+    /// The worst lateness of the samples that touch a span, and whether every sample of it is there.
+    pub fn late_in(&self, from: i64, to: i64) -> (Option<Late>, bool) {
+        let lateness = self.lateness();
+        let first = lateness.partition_point(|l| l.at_ns < from);
+        let touched = lateness[first..].iter().take_while(|l| l.since_ns <= to);
+        let (mut worst, mut whole_to): (Option<Late>, i64) = (None, from);
+        for late in touched {
+            if late.since_ns <= whole_to {
+                whole_to = whole_to.max(late.at_ns);
+            }
+            if worst.is_none_or(|w| late.max_ns >= w.max_ns) {
+                worst = Some(*late);
+            }
+        }
+        (worst, whole_to >= to)
+    }
+
+    /// The local end that the plan gave a slot; port 0: the kernel's choice of it.
+    pub fn source(&self, slot: SlotId) -> Option<SocketAddr> {
+        self.ends.get(slot.0 as usize).map(|s| canonical(s.0))
     }
 
     /// Where a connection is in `conns`.

@@ -1,5 +1,6 @@
 //! Why, in sentences made from the data. Changes when there is another thing to say.
 
+use crate::lag::is_lag;
 use crate::totals::landed_on_doomed;
 use crate::words::span;
 use crate::world::World;
@@ -114,7 +115,7 @@ fn growth(facts: &Facts) -> Option<String> {
 
 /// Connections that were put on pods after their endpoints had left.
 fn lag(facts: &Facts) -> Option<String> {
-    let lagged: Vec<&Verdict> = facts.verdicts.iter().filter(|v| v.placed_by.cause == Cause::EndpointLag).collect();
+    let lagged: Vec<&Verdict> = facts.verdicts.iter().filter(|v| is_lag(v.placed_by.cause)).collect();
     let lag_of = |v: &&Verdict| {
         let since = v.placed_by.evidence.first()?.at_ns;
         let chosen = v.decision.as_ref().map_or(v.established_ns, |d| d.at_ns);

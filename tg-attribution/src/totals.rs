@@ -1,5 +1,6 @@
 //! Perfect against observed, and how often each cause was found. Changes when what counts as perfect does.
 
+use crate::lag::is_lag;
 use crate::run::Run;
 use std::collections::HashMap;
 use tg_model::verdict::{Cause, CauseTally, Finding, Grade, LossTotals, Verdict};
@@ -35,7 +36,7 @@ fn is_perfect(verdict: &Verdict) -> bool {
 /// It had replaced a lost one, and was put on a pod that was to go.
 pub fn landed_on_doomed(verdict: &Verdict) -> bool {
     verdict.lineage.predecessor.is_some()
-        && matches!(verdict.placed_by.cause, Cause::RescheduledToDoomed | Cause::EndpointLag)
+        && (verdict.placed_by.cause == Cause::RescheduledToDoomed || is_lag(verdict.placed_by.cause))
 }
 
 /// How often each cause is in these findings, most frequent first.

@@ -2,14 +2,18 @@
 //! when another such trouble is explained.
 
 mod attempts;
+mod full;
+mod local;
 mod moved;
 mod slow;
+mod stale;
+mod strays;
 
 use crate::world::World;
 use tg_model::verdict::Trouble;
 
 /// All of them, in the order of time.
-pub fn of(world: &World) -> Vec<Trouble> {
+pub fn of<'a>(world: &'a World<'a>) -> Vec<Trouble> {
     let mut all = attempts::of(world);
     all.extend(slow::of(world));
     all.extend(moved::of(world));

@@ -28,6 +28,8 @@ pub struct World<'a> {
     pub hosts: Hosts,
     /// Changes of IPVS' destinations: places in `Nodes::told`, by address.
     pub dests: HashMap<SocketAddr, Vec<usize>>,
+    /// What was told of conntrack's tables: places in `Nodes::told`.
+    pub tables: Vec<usize>,
 }
 
 impl<'a> World<'a> {
@@ -42,12 +44,19 @@ impl<'a> World<'a> {
         let joined = Joined::new(&run, &nodes, &cluster);
         let hosts = Hosts::new(&run);
         let mut dests: HashMap<SocketAddr, Vec<usize>> = HashMap::new();
+        let mut tables = Vec::new();
         for (at, told) in nodes.told.iter().enumerate() {
-            if let Some(NodeEvent::IpvsDest(dest)) = told.event() {
-                dests.entry(run::canonical(dest.destination.address)).or_default().push(at);
+            match told.event() {
+                Some(NodeEvent::IpvsDest(dest)) => {
+                    dests.entry(run::canonical(dest.destination.address)).or_default().push(at);
+                }
+                Some(NodeEvent::ConntrackTable(_)) => tables.push(at),
+                _ => {}
             }
         }
-        World { sources, run, cluster, nodes, joined, hosts, dests }
+        // By when they are over at the latest: clocks differ.
+        tables.sort_by_key(|at| nodes.told[*at].source.at.latest());
+        World { sources, run, cluster, nodes, joined, hosts, dests, tables }
     }
 }
 

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | [`decode`] | a record of the ring buffer to an event | pure |
 //! | [`conntrack`] | a netlink message to conntrack entries | pure |
+//! | [`conntrack_table`] | netlink messages to how full conntrack's table is | pure |
 //! | [`ipvs`] | netlink messages and `/proc/net/ip_vs_conn` to services, destinations, connections | pure |
 //! | [`nat`] | which client's connection a tuple belongs to | pure |
 //! | [`place`] | a process's cgroup to its pod; `--vip` and `--interface` as words | pure |
@@ -12,6 +13,7 @@
 //! | [`kernel`] | loading, attaching, reading; behind the feature `kernel` | |
 
 pub mod conntrack;
+pub mod conntrack_table;
 pub mod decode;
 pub mod fdinfo;
 pub mod ipvs;
@@ -43,6 +45,8 @@ pub mod name {
     pub const IPVS_DEST: &str = "ipvs-dest";
     /// Conntrack entries, confirmed and destroyed.
     pub const CONNTRACK: &str = "conntrack";
+    /// What conntrack's tables could not take in.
+    pub const CONNTRACK_TABLE: &str = "conntrack-table";
     /// Of all the programs that share the ring buffer.
     pub const RECORDS: &str = "records";
 }

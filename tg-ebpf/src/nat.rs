@@ -107,7 +107,7 @@ impl Translations {
             NodeEvent::Drop(e) => e.client = self.client_of(e.tuple, vips),
             NodeEvent::IpvsConn(c) if c.phase == IpvsConnPhase::Made => self.learn_ipvs(c),
             NodeEvent::IpvsDecision(_) | NodeEvent::IpvsConn(_) | NodeEvent::IpvsDest(_) => {}
-            NodeEvent::ProxyDecision(_) | NodeEvent::ProxyConn(_) => {}
+            NodeEvent::ProxyDecision(_) | NodeEvent::ProxyConn(_) | NodeEvent::ConntrackTable(_) => {}
         }
     }
 }

@@ -3,11 +3,11 @@
 
 use crate::case::Case;
 use crate::draft::Draft;
-use crate::nodes::{Told, What};
+use crate::nodes::Told;
 use crate::source::Source;
 use crate::words::after;
 use std::net::SocketAddr;
-use tg_model::node_event::{IpvsConnPhase, IpvsDest, IpvsDestChange, NodeEvent, SnapshotEntry};
+use tg_model::node_event::{IpvsConnPhase, IpvsDest, IpvsDestChange, NodeEvent};
 use tg_model::outcome::EndReason;
 use tg_model::verdict::{Cause, Finding};
 
@@ -30,7 +30,7 @@ fn deleted<'a>(case: &Case<'a>) -> Option<(&'a Told<'a>, &'a IpvsDest)> {
 /// What the connection's own balancer did to the destination, in the order of time.
 fn changes<'a>(case: &Case<'a>, destination: SocketAddr) -> impl Iterator<Item = (&'a Told<'a>, &'a IpvsDest)> {
     let world = case.world;
-    let homes = balancers(case);
+    let homes = case.balancers();
     world.dests.get(&destination).into_iter().flatten().filter_map(move |at| {
         let told = world.nodes.told.get(*at)?;
         match told.event()? {
@@ -38,18 +38,6 @@ fn changes<'a>(case: &Case<'a>, destination: SocketAddr) -> impl Iterator<Item =
             _ => None,
         }
     })
-}
-
-/// Where IPVS balanced it: the observer and the namespace.
-fn balancers(case: &Case) -> Vec<(usize, u32)> {
-    let place = |told: &&Told| match told.what {
-        What::Event(NodeEvent::IpvsDecision(d)) => Some((told.node, d.netns.inode)),
-        What::Event(NodeEvent::IpvsConn(c)) | What::Snapshot(SnapshotEntry::IpvsConn(c)) => {
-            Some((told.node, c.netns.inode))
-        }
-        _ => None,
-    };
-    case.told.iter().filter_map(place).collect()
 }
 
 /// That the destination was added again later.

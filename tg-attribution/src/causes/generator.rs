@@ -2,7 +2,6 @@
 
 use crate::case::Case;
 use crate::source::Sources;
-use tg_model::node_event::NodeEvent;
 use tg_model::outcome::EndReason;
 use tg_model::verdict::{Cause, Finding};
 
@@ -20,15 +19,12 @@ pub fn starved(case: &Case) -> Option<Finding> {
     }
     let (from, to) = case.window();
     let run = &case.world.run;
-    let touched = run.lateness().iter().filter(|l| l.since_ns <= to && from <= l.at_ns);
-    let late = touched.max_by_key(|l| l.max_ns)?;
+    let late = run.late_in(from, to).0?;
     let late_ns = late.max_ns;
     // Half of it: the echo's own way takes the rest.
     if late_ns < run.response_timeout_ns / 2 {
         return None;
     }
-    let dropped = case.events().any(|(_, event)| matches!(event, NodeEvent::Drop(_)));
-    let watched = !case.told.is_empty();
     let source = Sources::of_run(late.line, late.at_ns);
     let words = format!("packets were sent up to {:.3} s late in this second", late_ns as f64 / 1e9);
     let draft = case
@@ -36,6 +32,6 @@ pub fn starved(case: &Case) -> Option<Finding> {
         .proof(source, words)
         .proof(case.own_line(), "an echo was out too long by the generator's clock")
         .lacks_if(late_ns < run.response_timeout_ns, "its lateness alone does not make up the response time-out")
-        .lacks_if(!watched, "no node's journal shows that nothing was dropped");
-    (!dropped).then(|| draft.finish())
+        .lacks_if(!case.drops_were_watched(), "no node's journal shows that nothing was dropped");
+    (!case.was_dropped()).then(|| draft.finish())
 }

@@ -14,6 +14,7 @@ mod silence;
 mod udp;
 
 use crate::case::Case;
+use crate::world::World;
 use tg_model::verdict::{Cause, Finding, Grade, NotCovered};
 
 type CauseFn = fn(&Case) -> Option<Finding>;
@@ -68,12 +69,20 @@ fn nothing(case: &Case) -> Finding {
     finding
 }
 
-/// Causes that are not looked for, and why.
-pub fn not_covered() -> Vec<NotCovered> {
-    let not = |cause, why: &str| NotCovered { cause, why: why.to_owned() };
-    vec![
-        not(Cause::ConntrackFull, "no journal holds conntrack's count and its failed insertions"),
-        not(Cause::ProxyStall, "told as endpoint-lag, with how long the node lagged behind the endpoints"),
-        not(Cause::DrainLocal, "no journal holds a service's externalTrafficPolicy"),
-    ]
+/// Causes that these journals cannot tell of, and why.
+pub fn not_covered(world: &World) -> Vec<NotCovered> {
+    let counted = world.nodes.all.iter().any(|n| n.watches("conntrack-table"));
+    let all = [
+        (Cause::ConntrackFull, counted, "no node's journal tells how full conntrack is"),
+        (Cause::ProxyStall, world.cluster.watched, "no cluster's journal tells when endpoints changed"),
+        (
+            Cause::DrainLocal,
+            world.cluster.tells_policy(),
+            "no cluster's journal tells a service's externalTrafficPolicy",
+        ),
+        // Its evidence is never whole.
+        (Cause::IpvsReuseSynDrop, false, "suspected at most: no journal holds net.ipv4.vs.conn_reuse_mode"),
+    ];
+    let not = all.into_iter().filter(|(_, covered, _)| !covered);
+    not.map(|(cause, _, why)| NotCovered { cause, why: why.to_owned() }).collect()
 }

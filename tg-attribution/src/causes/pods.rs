@@ -45,7 +45,12 @@ pub fn end_of_pod<'a>(case: &Case<'a>, terminating: Option<Source>) -> Option<(D
         return Some((draft, asked));
     }
     let ended = case.process_end()?;
-    Some((draft.proof(ended, format!("{name} ended without being asked to")), ended))
+    let doubtful = ended.at.latest() > case.end.ns.saturating_add(WATCH_LATE_NS);
+    let draft = draft
+        .proof(ended, format!("{name} ended without being asked to"))
+        .lacks_if(case.pod_went_on().is_none(), "the run's journal has no end of another connection of its pod")
+        .lacks_if(doubtful, "clocks are too far apart to tell that this was about then");
+    Some((draft, ended))
 }
 
 /// The pod's side ended it, and the pod was well.

@@ -2,9 +2,10 @@
 //! evidence for one does.
 
 use crate::case::Case;
+use crate::lag::Lag;
 use crate::moment::Moment;
 use crate::source::Source;
-use crate::words::{after, span};
+use crate::words::after;
 use tg_model::cluster_event::{ProxyChange, ProxyPhase};
 use tg_model::node_event::{ConntrackPhase, IpvsConnPhase, NodeEvent, ProxyEnd};
 use tg_model::verdict::{Cause, Finding};
@@ -18,14 +19,11 @@ pub fn refused_by_backend(case: &Case) -> Option<Finding> {
     if end != ProxyEnd::BackendRefused {
         return None;
     }
-    let chosen_at = Moment::exact(case.conn.established_ns);
-    let since = case.world.cluster.endpoints.not_ready_since(case.destination?, chosen_at)?;
-    let lag = chosen_at.ns.saturating_sub(since.source.at.ns);
-    let draft = case
-        .draft(Cause::EndpointLag)
-        .proof(told.source, format!("{} refused it: nobody listens there", case.pod_name()))
-        .proof(since.source, format!("its endpoint was not ready for {} already", span(lag.unsigned_abs())));
-    Some(draft.finish())
+    // It was chosen after its client's handshake with the proxy, and before this.
+    let at = Moment::exact(case.conn.established_ns);
+    let (address, led) = (case.destination?, Source { at, ..told.source });
+    let draft = Lag::new(case.world, address, led, &[])?.draft(case.world, address, at);
+    Some(draft.proof(told.source, format!("{} refused it: nobody listens there", case.pod_name())).finish())
 }
 
 /// What programs the node's balancer was started again, and its connections went.
@@ -41,7 +39,8 @@ pub fn restart(case: &Case) -> Option<Finding> {
             NodeEvent::Conntrack(c) if c.phase == ConntrackPhase::Destroyed => "its conntrack entry was destroyed",
             _ => return None,
         };
-        told.source.at.perhaps_by(case.ended()).then(|| (told.source, words.to_owned()))
+        let then = source.at.perhaps_by(told.source.at) && told.source.at.perhaps_by(case.ended());
+        then.then(|| (told.source, words.to_owned()))
     });
     let what = if change.phase == ProxyPhase::Started { "started" } else { "stopped" };
     let words = format!("the proxy of {} was {what}, {}", change.node, after(case.end.ns, source.at.ns));
@@ -65,28 +64,7 @@ pub fn restarted_about(case: &Case) -> bool {
 /// A stop or a start of what programs a node that balanced the connection, shortly before its end as far as the
 /// clocks tell.
 fn restarted<'a>(case: &Case<'a>) -> Option<(Source, &'a ProxyChange)> {
-    let mut nodes: Vec<usize> = case.told.iter().map(|t| t.node).collect();
-    nodes.sort_unstable();
-    nodes.dedup();
     let near = |s: &Source| s.at.perhaps_by(case.ended()) && s.at.latest() >= case.end.ns.saturating_sub(RESTART_NS);
-    let of_ours = |c: &ProxyChange| nodes.iter().any(|n| is_named(case, *n, &c.node));
+    let of_ours = |c: &ProxyChange| case.told.iter().any(|t| case.world.nodes.is_named(t, &c.node));
     case.world.cluster.proxies.iter().find(|(s, c)| near(s) && of_ours(c)).map(|(s, c)| (*s, *c))
-}
-
-/// Whether the node, or a namespace that its observer saw the connection in, has this name.
-fn is_named(case: &Case, node: usize, name: &str) -> bool {
-    let of_machine = case.world.nodes.all.get(node).is_some_and(|n| n.header.machine == name);
-    of_machine
-        || case.events().any(|(told, event)| {
-            told.node == node && netns_of(event).is_some_and(|netns| netns.name.as_deref() == Some(name))
-        })
-}
-
-fn netns_of(event: &NodeEvent) -> Option<&tg_model::node_event::Netns> {
-    match event {
-        NodeEvent::Conntrack(e) => Some(&e.netns),
-        NodeEvent::IpvsDecision(e) => Some(&e.netns),
-        NodeEvent::IpvsConn(e) => Some(&e.netns),
-        _ => None,
-    }
 }

@@ -1,15 +1,12 @@
 //! Resets that neither the pod nor the client sent of its own. Changes when the evidence for one does.
 
 use crate::case::{Case, led_to};
-use crate::nodes::{Told, What};
+use crate::nodes::{Place, Told, What};
 use crate::run::canonical;
 use crate::words::after;
 use tg_model::node_event::{Netns, NodeEvent, ProxyEnd, SnapshotEntry};
 use tg_model::outcome::EndReason;
 use tg_model::verdict::{Cause, Finding};
-
-/// Where something was seen: the observer and the namespace's inode.
-type Place = (usize, u32);
 
 /// Where an event balances a connection, or answers in its service's name.
 fn balancing<'a>(case: &Case, told: &Told<'a>) -> Option<(Place, &'a Netns)> {
@@ -55,12 +52,12 @@ pub fn ecmp_rehash(case: &Case) -> Option<Finding> {
 
 /// Both ends were reset, and neither had sent it.
 pub fn by_third_party(case: &Case) -> Option<Finding> {
-    if case.end.reason != EndReason::Reset || !case.pod_was_well() || case.pod_side_end().is_some() {
+    if case.end.reason != EndReason::Reset || case.pod_side_end().is_some() {
         return None;
     }
     let restarted = super::proxy::restarted_about(case);
     let other_cause = "what programs its node's balancer was started or stopped about then";
-    if let Some((told, ProxyEnd::Proxy)) = case.proxy_end() {
+    if let Some((told, ProxyEnd::Proxy)) = case.proxy_end().filter(|_| case.pod_was_well()) {
         let words = "the proxy ended it, of itself";
         let draft = case.draft(Cause::ResetByThirdParty).proof(told.source, words);
         return Some(draft.lacks_if(restarted, other_cause).finish());
@@ -72,6 +69,10 @@ pub fn by_third_party(case: &Case) -> Option<Finding> {
         }
         _ => None,
     });
+    // A pod that was to end may have sent one that nobody saw.
+    if pod_reset.is_none() && !case.pod_was_well() {
+        return None;
+    }
     let received = case.events().find_map(|(told, event)| match event {
         NodeEvent::ResetReceived(e) if canonical(e.tuple.dst) == case.conn.local => {
             Some((told.source, "its client got a reset".to_owned()))

@@ -34,10 +34,14 @@ pub fn blackhole(case: &Case) -> Option<Finding> {
         ),
         None => "no answer, and no error".to_owned(),
     };
+    let swallowed = swallowed(case);
+    let soon = case.end.ns.saturating_add(NODE_LATE_NS);
+    let doubtful = swallowed.as_ref().is_some_and(|(source, _)| source.at.latest() > soon);
     let draft = case
         .draft(Cause::Blackhole)
         .proof(case.own_line(), words)
-        .needs(swallowed(case), "neither a node nor the cluster tells what swallowed it");
+        .needs(swallowed, "neither a node nor the cluster tells what swallowed it")
+        .lacks_if(doubtful, "clocks are too far apart to tell that this was about then");
     Some(draft.finish())
 }
 
@@ -67,12 +71,13 @@ fn node_lost(case: &Case, from: i64, to: i64) -> Option<(Source, String)> {
 }
 
 fn pod_gone(case: &Case, to: i64) -> Option<(Source, String)> {
-    let uid = &case.life?.pod.uid;
+    // Of UDP that is no hole: nothing else would show that its pod ended.
+    if case.is_udp() {
+        return None;
+    }
     let late = to.saturating_add(WATCH_LATE_NS);
-    let gone = case.world.nodes.all.iter().flat_map(|n| &n.namespaces).find(|(source, namespace)| {
-        namespace.gone && namespace.pod_uid.as_ref() == Some(uid) && source.at.earliest() <= late
-    });
-    if let Some((source, _)) = gone {
+    let gone = case.world.nodes.gone.get(case.life?.pod.uid.as_str()).filter(|s| s.at.earliest() <= late);
+    if let Some(source) = gone {
         return Some((*source, "its pod's network namespace is gone".to_owned()));
     }
     let ended = case.process_end()?;
@@ -86,19 +91,21 @@ pub fn stalled(case: &Case) -> Option<Finding> {
         return None;
     }
     let soon = case.end.ns.saturating_add(WATCH_LATE_NS);
-    let (from, _) = case.window();
+    let (from, to) = case.window();
+    let on_time_is_told = case.world.run.late_in(from, to).1;
     let unready = case.life.and_then(|life| {
         let near = |s: &&Source| s.at.latest() >= from && s.at.earliest() <= soon;
         let found = life.unready.iter().find(near)?;
         Some((*found, format!("{} was no longer ready, {}", case.pod_name(), after(case.end.ns, found.at.ns))))
     });
-    let dropped = case.events().any(|(_, e)| matches!(e, NodeEvent::Drop(_)));
     let draft = case
         .draft(Cause::ServerStalled)
         .proof(case.own_line(), "everything sent was acknowledged, and an echo did not come")
         .needs(end_to_end(case), "who acknowledged it, the pod or a proxy before it, is not known")
         .lacks_if(tcp.unacknowledged() > 0, "the last of what was sent was not acknowledged yet")
-        .lacks_if(dropped, "packets of it were dropped, too");
+        .lacks_if(!on_time_is_told, "the run's journal does not tell whether the generator was on time then")
+        .lacks_if(super::generator::starved(case).is_some(), "the generator itself had no time then")
+        .lacks_if(case.was_dropped(), "packets of it were dropped, too");
     Some(match unready {
         Some((source, words)) => draft.proof(source, words).finish(),
         None => draft.finish(),

@@ -21,11 +21,16 @@ impl Since<'_> {
     }
 }
 
+/// A service's endpoints from some time on.
+type List<'a> = (Source, &'a EndpointsChange);
+
 /// Every service's endpoints.
 #[derive(Debug, Default)]
 pub struct Endpoints<'a> {
-    /// The whole lists, in the order of time.
-    pub lists: Vec<(Source, &'a EndpointsChange)>,
+    /// Each service's whole lists, in the order of time.
+    lists: HashMap<&'a str, Vec<List<'a>>>,
+    /// The services that an address was an endpoint of.
+    services: HashMap<SocketAddr, Vec<&'a str>>,
     by_address: HashMap<SocketAddr, Vec<Since<'a>>>,
     by_pod: HashMap<&'a str, Vec<SocketAddr>>,
     /// What each service has now, while lists come.
@@ -34,13 +39,17 @@ pub struct Endpoints<'a> {
 
 impl<'a> Endpoints<'a> {
     pub(super) fn take(&mut self, source: Source, change: &'a EndpointsChange) {
-        self.lists.push((source, change));
+        self.lists.entry(&change.service).or_default().push((source, change));
         let next: HashMap<SocketAddr, &Endpoint> = change.endpoints.iter().map(|e| (canonical(e.address), e)).collect();
         let before = self.now.entry(&change.service).or_default();
         for address in before.keys().filter(|a| !next.contains_key(a)) {
             self.by_address.entry(*address).or_default().push(Since { source, endpoint: None });
         }
         for (address, endpoint) in &next {
+            let services = self.services.entry(*address).or_default();
+            if !services.contains(&change.service.as_str()) {
+                services.push(&change.service);
+            }
             if before.get(address) != Some(endpoint) {
                 self.by_address.entry(*address).or_default().push(Since { source, endpoint: Some(endpoint) });
                 let addresses = self.by_pod.entry(&endpoint.pod_uid).or_default();
@@ -105,21 +114,48 @@ impl<'a> Endpoints<'a> {
         history.get(from.max(began)..perhaps).is_some_and(|states| states.iter().any(|s| !s.ready()))
     }
 
-    /// The service's whole list then. `of`: one of its endpoints.
-    pub fn list_at(&self, of: SocketAddr, ns: i64) -> Option<(Source, &'a EndpointsChange)> {
-        let after = self.lists.partition_point(|(s, _)| s.at.ns <= ns);
-        let has = |change: &EndpointsChange| change.endpoints.iter().any(|e| canonical(e.address) == of);
-        let before = self.lists[..after].iter().rev();
-        // Where there is one service, the list before is its own, with or without the address.
-        match self.now.len() {
-            0 => None,
-            1 => before.map(|(s, c)| (*s, *c)).next(),
-            _ => before.map(|(s, c)| (*s, *c)).find(|(_, c)| has(c)),
-        }
+    /// The whole list of the address's service then; where there is one service, of that.
+    pub fn list_at(&self, address: SocketAddr, ns: i64) -> Option<List<'a>> {
+        let lists = self.of_address(address).filter_map(|lists| {
+            let after = lists.partition_point(|(s, _)| s.at.ns <= ns);
+            lists.get(after.checked_sub(1)?).copied()
+        });
+        lists.max_by_key(|(s, _)| (s.at.ns, s.line))
     }
 
-    /// Whether there is anything to know.
-    pub fn is_empty(&self) -> bool {
-        self.lists.is_empty()
+    fn of_address(&self, address: SocketAddr) -> impl Iterator<Item = &[List<'a>]> {
+        let named = self.services.get(&address).map_or(&[][..], Vec::as_slice);
+        let only = self.lists.values().filter(move |_| named.is_empty() && self.lists.len() == 1);
+        named.iter().filter_map(|name| self.lists.get(name)).chain(only).map(Vec::as_slice)
     }
+
+    /// The lists of a service that may have been in force at a time; empty where none surely was.
+    pub fn in_force(&self, service: &str, at: Moment) -> &[List<'a>] {
+        self.lists.get(service).map_or(&[], |lists| in_force(lists, at))
+    }
+
+    /// Whether a service that the address was of had an endpoint at a time that took new connections; `None`: that is
+    /// not sure.
+    pub fn some_takes(&self, address: SocketAddr, at: Moment, takes: impl Fn(&Endpoint) -> bool) -> Option<bool> {
+        let lists = self.of_address(address).flat_map(|lists| in_force(lists, at));
+        let mut had = lists.map(|(_, list)| list.endpoints.iter().any(&takes));
+        let first = had.next()?;
+        had.all(|h| h == first).then_some(first)
+    }
+
+    /// An address of any list.
+    pub fn any(&self) -> Option<SocketAddr> {
+        self.services.keys().min().copied()
+    }
+}
+
+fn in_force<'l, 'a>(lists: &'l [List<'a>], at: Moment) -> &'l [List<'a>] {
+    let sure = lists.partition_point(|(s, _)| s.at.surely_by(at));
+    let perhaps = lists.partition_point(|(s, _)| s.at.perhaps_by(at));
+    sure.checked_sub(1).and_then(|from| lists.get(from..perhaps.max(sure))).unwrap_or(&[])
+}
+
+/// Whether new connections can be led somewhere.
+pub fn has_ready(list: &EndpointsChange) -> bool {
+    list.endpoints.iter().any(|e| e.ready)
 }

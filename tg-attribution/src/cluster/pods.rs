@@ -1,7 +1,7 @@
 //! Pods over time: names and addresses are used again, UIDs are not. Changes when what is known of a pod does.
 
 use crate::source::Source;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use tg_model::cluster_event::{Pod, PodChange, PodPhase};
 use tg_model::verdict::PodRef;
@@ -30,6 +30,10 @@ pub struct Pods<'a> {
     by_uid: HashMap<&'a str, usize>,
     by_name: HashMap<&'a str, Vec<usize>>,
     by_ip: HashMap<IpAddr, Vec<usize>>,
+    /// Those that were never asked to end, in the same order; once all events are in.
+    lasting: Vec<usize>,
+    /// ReplicaSets of those.
+    sets: HashSet<&'a str>,
 }
 
 impl Life<'_> {
@@ -82,8 +86,30 @@ impl<'a> Pods<'a> {
         at
     }
 
+    /// All events are in.
+    pub(super) fn finish(&mut self) {
+        let lasting = self.all.iter().enumerate().filter(|(_, life)| life.terminating.is_none());
+        self.lasting = lasting.map(|(at, _)| at).collect();
+        self.sets = self.lasting.iter().map(|at| self.all[*at].pod.replica_set.as_str()).collect();
+    }
+
+    /// A pod of another ReplicaSet that came after this one, was there by then, and was never asked to end.
+    pub fn replaced_by_then(&self, life: &Life, ns: i64) -> bool {
+        let set = life.pod.replica_set.as_str();
+        if self.sets.iter().all(|other| *other == set) {
+            return false;
+        }
+        let after = self.lasting.partition_point(|at| self.all[*at].seen.at.ns <= life.seen.at.ns);
+        let others = self.lasting[after..].iter().map(|at| &self.all[*at]);
+        others.take_while(|other| other.seen.at.ns <= ns).any(|other| other.pod.replica_set != set)
+    }
+
     pub fn by_uid(&self, uid: &str) -> Option<usize> {
         self.by_uid.get(uid).copied()
+    }
+
+    pub fn life(&self, uid: &str) -> Option<&Life<'a>> {
+        self.all.get(self.by_uid(uid)?)
     }
 
     /// The pod that had this name at a time of the run's clock.

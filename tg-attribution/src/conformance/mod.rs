@@ -4,22 +4,25 @@
 //! Judged is what the scheduler saw: the candidates that the decision's record holds. Each node has a state of its
 //! own, and so has each of its services: `lc` is the least of what *this* node sent there.
 
+mod heaviest;
 mod least;
 mod same;
+#[cfg(test)]
+mod tests;
 mod turns;
 
 use crate::case::led_to;
-use crate::nodes::Told;
+use crate::nodes::{Place, Told};
 use crate::run::canonical;
 use crate::source::Source;
 use crate::world::World;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
-use tg_model::node_event::{Candidate, ConntrackPhase, NodeEvent};
+use tg_model::node_event::{Candidate, ConntrackPhase, IpvsDestChange, Netns, NodeEvent};
 use tg_model::verdict::{Conformance, Deviation};
 
 /// A decision as a judge needs it.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Choice<'a> {
     source: Source,
     client: Option<SocketAddr>,
@@ -29,6 +32,10 @@ struct Choice<'a> {
     whole: bool,
     /// The decision before it may not be the one that came before it: events were lost in between.
     after_loss: bool,
+    /// Destinations were changed since the decision before, and these were deleted: the list alone would not show it where
+    /// they were added again.
+    changed: bool,
+    deleted: Vec<SocketAddr>,
 }
 
 /// What a judge says.
@@ -50,8 +57,11 @@ fn judge_of(scheduler: &str) -> Result<Box<dyn Judge>, String> {
         "rr" => Box::new(turns::RoundRobin::default()),
         "wrr" => Box::new(turns::Weighted::default()),
         "lc" | "wlc" | "sed" | "nq" => Box::new(least::Least::new(scheduler)),
-        "sh" => Box::new(same::SameClient::default()),
-        "random" => return Err("any choice at random conforms: see the distribution over pods".into()),
+        "sh" | "mh" => Box::new(same::Same::new(true)),
+        "dh" => Box::new(same::Same::new(false)),
+        "fo" => Box::new(heaviest::Heaviest { has_room: |_| true }),
+        "ovf" => Box::new(heaviest::Heaviest { has_room: heaviest::overflows }),
+        "random" | "twos" => return Err("any choice at random conforms: see the distribution over pods".into()),
         other => return Err(format!("what {other} should choose is not known here")),
     })
 }
@@ -59,20 +69,34 @@ fn judge_of(scheduler: &str) -> Result<Box<dyn Judge>, String> {
 /// Which scheduler: the observer, the namespace, the service, the scheduler's name.
 type Key = (usize, u32, Option<SocketAddr>, String);
 
+/// What was done to a service's destinations since its last decision: whether anything, and which were deleted.
+type Changes = (bool, Vec<SocketAddr>);
+
 /// One entry for each scheduler of each service on each node.
 pub fn of(world: &World) -> Vec<Conformance> {
     let mut groups: BTreeMap<Key, (String, Vec<Choice>)> = BTreeMap::new();
+    let mut changes: HashMap<Key, Changes> = HashMap::new();
     for told in &world.nodes.told {
-        let Some((key, name, choice)) = choice(world, told) else { continue };
+        if let Some(NodeEvent::IpvsDest(d)) = told.event() {
+            let (changed, deleted) =
+                changes.entry(key(told, Some(&d.netns), &d.service.scheduler, d.service.address)).or_default();
+            *changed = true;
+            deleted.extend((d.change == IpvsDestChange::Deleted).then_some(d.destination.address));
+        }
+        let Some((key, name, mut choice)) = choice(world, told) else { continue };
+        (choice.changed, choice.deleted) = changes.remove(&key).unwrap_or_default();
         groups.entry(key).or_insert_with(|| (name, Vec::new())).1.push(choice);
     }
-    let mut all: Vec<Conformance> = Vec::new();
-    for ((node, _, service, scheduler), (name, mut choices)) in groups.iter().map(|(k, v)| (k.clone(), v.clone())) {
+    let rules = by_rules(world, &groups);
+    let judge = |((node, _, service, scheduler), (name, mut choices)): (Key, (String, Vec<Choice>))| {
         mark_losses(world, node, &mut choices);
-        all.push(judged(world, name, service, scheduler, &choices));
-    }
-    all.extend(by_rules(world, &groups));
-    all
+        judged(world, name, service, scheduler, &choices)
+    };
+    groups.into_iter().map(judge).chain(rules).collect()
+}
+
+fn key(told: &Told, netns: Option<&Netns>, scheduler: &str, service: Option<SocketAddr>) -> Key {
+    (told.node, netns.map_or(0, |n| n.inode), service, scheduler.to_owned())
 }
 
 fn choice<'a>(world: &World<'a>, told: &Told<'a>) -> Option<(Key, String, Choice<'a>)> {
@@ -87,16 +111,20 @@ fn choice<'a>(world: &World<'a>, told: &Told<'a>) -> Option<(Key, String, Choice
         _ => return None,
     };
     let name = world.nodes.name(told.node, netns);
-    let key = (told.node, netns.map_or(0, |n| n.inode), service, scheduler.clone());
+    let key = key(told, netns, scheduler, service);
     let whole = candidates.len() as u64 >= u64::from(total);
-    Some((key, name, Choice { source: told.source, client, chosen, candidates, whole, after_loss: false }))
+    let (source, after_loss, changed, deleted) = (told.source, false, false, Vec::new());
+    Some((key, name, Choice { source, client, chosen, candidates, whole, after_loss, changed, deleted }))
 }
 
+/// Holes and choices are in the order of time; a hole touches what comes after its begin and not after its end.
 fn mark_losses(world: &World, node: usize, choices: &mut [Choice]) {
-    let holes = &world.nodes.all[node].holes;
-    for nth in 1..choices.len() {
-        let (from, to) = (choices[nth - 1].source.at.ns, choices[nth].source.at.ns);
-        choices[nth].after_loss = holes.iter().any(|h| h.touches(from, to));
+    for hole in &world.nodes.all[node].holes {
+        let first = choices.partition_point(|c| c.source.at.ns < hole.from.earliest());
+        let last = choices.partition_point(|c| c.source.at.ns <= hole.to.latest());
+        for choice in choices.get_mut(first..=last.min(choices.len().saturating_sub(1))).into_iter().flatten() {
+            choice.after_loss = true;
+        }
     }
 }
 
@@ -143,10 +171,11 @@ fn judged(
 
 /// Rules of nftables or iptables: conntrack tells what they chose, not how.
 fn by_rules(world: &World, groups: &BTreeMap<Key, (String, Vec<Choice>)>) -> Vec<Conformance> {
+    let judged: HashSet<Place> = groups.keys().map(|(node, inode, ..)| (*node, *inode)).collect();
     let mut counts: BTreeMap<(usize, u32, SocketAddr), (String, u64, u64)> = BTreeMap::new();
     for told in &world.nodes.told {
         let Some(NodeEvent::Conntrack(e)) = told.event() else { continue };
-        if led_to(told).is_none() || groups.keys().any(|k| k.0 == told.node && k.1 == e.netns.inode) {
+        if led_to(told).is_none() || judged.contains(&(told.node, e.netns.inode)) {
             continue;
         }
         let key = (told.node, e.netns.inode, canonical(e.original.dst));
@@ -183,94 +212,5 @@ fn against(chosen: Option<SocketAddr>, expected: Vec<SocketAddr>) -> Judgement {
         None if expected.is_empty() => Judgement::Conforms,
         Some(chosen) if expected.contains(&chosen) => Judgement::Conforms,
         _ => Judgement::Deviates(expected),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::moment::Moment;
-
-    fn address(host: u8) -> SocketAddr {
-        SocketAddr::from(([10, 0, 0, host], 80))
-    }
-
-    /// Candidates as host, weight, active.
-    type List<'a> = &'a [(u8, i32, u32)];
-
-    fn candidates(list: List) -> Vec<Candidate> {
-        let one = |(host, weight, active): &(u8, i32, u32)| Candidate {
-            address: address(*host),
-            weight: *weight,
-            active: *active,
-            inactive: 0,
-        };
-        list.iter().map(one).collect()
-    }
-
-    /// `c` conforms, `d` deviates, `?` is not known, for choices of hosts from lists.
-    fn said(scheduler: &str, choices: &[(u8, List)]) -> String {
-        let mut judge = judge_of(scheduler).unwrap();
-        let source = Source { input: 0, line: 1, seq: None, at: Moment::exact(0) };
-        let one = |(host, list): &(u8, List)| {
-            let candidates = candidates(list);
-            let chosen = (*host > 0).then(|| address(*host));
-            let client = Some(address(99));
-            let choice = Choice { source, client, chosen, candidates: &candidates, whole: true, after_loss: false };
-            match judge.judge(&choice) {
-                Judgement::Conforms => 'c',
-                Judgement::Deviates(_) => 'd',
-                Judgement::Unknown => '?',
-            }
-        };
-        choices.iter().map(one).collect()
-    }
-
-    const THREE: &[(u8, i32, u32)] = &[(1, 1, 0), (2, 1, 0), (3, 1, 0)];
-
-    #[test]
-    fn rr_takes_the_next_that_takes_connections() {
-        assert_eq!(said("rr", &[(1, THREE), (2, THREE), (3, THREE), (1, THREE), (3, THREE)]), "?cccd");
-        // One that drains is passed over; a new one comes at the head, after the last.
-        let drains = &[(1, 1, 0), (2, 0, 0), (3, 1, 0)][..];
-        let newer = &[(4, 1, 0), (1, 1, 0), (2, 0, 0), (3, 1, 0)][..];
-        assert_eq!(said("rr", &[(1, THREE), (3, drains), (4, newer), (1, newer), (3, newer)]), "?cccc");
-        // The last chosen is gone: the one before it takes its place.
-        let gone = &[(1, 1, 0), (3, 1, 0)][..];
-        assert_eq!(said("rr", &[(2, THREE), (3, gone)]), "?c");
-        assert_eq!(said("rr", &[(1, THREE), (2, &[(2, 1, 0), (3, 1, 0)])]), "?c");
-        assert_eq!(said("rr", &[(1, THREE), (0, &[(1, 0, 0)])]), "?c");
-        assert_eq!(said("rr", &[(1, THREE), (0, THREE)]), "?d");
-    }
-
-    #[test]
-    fn lc_takes_one_with_the_least_and_wlc_the_least_for_its_weight() {
-        let list = &[(1, 1, 3), (2, 1, 2), (3, 1, 2), (4, 0, 0)][..];
-        assert_eq!(said("lc", &[(2, list), (3, list), (1, list), (4, list)]), "ccdd");
-        let weighted = &[(1, 4, 3), (2, 1, 1)][..];
-        assert_eq!(said("wlc", &[(1, weighted), (2, weighted)]), "cd");
-        assert_eq!(said("lc", &[(2, weighted)]), "c");
-        assert_eq!(said("nq", &[(2, &[(1, 9, 1), (2, 1, 0)])]), "c");
-        assert_eq!(said("sed", &[(1, &[(1, 9, 1), (2, 1, 0)])]), "c");
-    }
-
-    #[test]
-    fn wrr_comes_round() {
-        let list = &[(1, 2, 0), (2, 1, 0)][..];
-        assert_eq!(said("wrr", &[(1, list), (1, list), (2, list), (1, list), (1, list), (1, list)]), "???ccd");
-        // Nobody would take it: whom it chose all the same cannot be right.
-        assert_eq!(said("wrr", &[(1, &[(1, 0, 0)]), (1, &[(1, 0, 0)])]), "dd");
-    }
-
-    #[test]
-    fn sh_keeps_a_client_where_it_is_while_the_list_stays() {
-        let two = &[(1, 1, 0), (2, 1, 0)][..];
-        assert_eq!(said("sh", &[(3, THREE), (3, THREE), (1, THREE), (1, two), (1, two)]), "?cd?c");
-    }
-
-    #[test]
-    fn what_cannot_be_judged_says_so() {
-        assert!(judge_of("random").is_err());
-        assert!(judge_of("mh").is_err());
     }
 }

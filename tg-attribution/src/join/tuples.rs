@@ -68,6 +68,17 @@ impl Hop {
     }
 }
 
+/// It tells that something began: a connection was led somewhere, or nowhere.
+pub fn begins(told: &Told) -> bool {
+    match told.event() {
+        Some(NodeEvent::IpvsDecision(_) | NodeEvent::ProxyDecision(_)) => true,
+        Some(NodeEvent::IpvsConn(c)) => c.phase == IpvsConnPhase::Made,
+        Some(NodeEvent::ProxyConn(c)) => c.phase == ProxyConnPhase::Made,
+        Some(NodeEvent::Conntrack(e)) => e.phase != ConntrackPhase::Destroyed,
+        _ => false,
+    }
+}
+
 /// Whose an event is.
 pub fn owner(told: &Told, uses: &Uses) -> Owner {
     let at = told.source.at;
@@ -93,7 +104,7 @@ pub fn owner(told: &Told, uses: &Uses) -> Owner {
             NodeEvent::IpvsConn(c) => ends(c.protocol, c.client, c.service),
             NodeEvent::ProxyDecision(d) => ends(d.protocol, d.client, d.service),
             NodeEvent::ProxyConn(c) => of(c.protocol, c.client),
-            NodeEvent::IpvsDest(_) => Owner::None,
+            NodeEvent::IpvsDest(_) | NodeEvent::ConntrackTable(_) => Owner::None,
         },
         What::Snapshot(SnapshotEntry::Conntrack(e)) => of(e.protocol, e.original),
         What::Snapshot(SnapshotEntry::IpvsConn(c)) => ends(c.protocol, c.client, c.service),

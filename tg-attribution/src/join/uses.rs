@@ -2,18 +2,21 @@
 
 use super::tuples::Hop;
 use crate::moment::Moment;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use tg_model::node_event::Tuple;
 
 /// An event may be stamped so much before the beginning that it belongs to: two readings of one clock.
 const SLACK_NS: i64 = 1_000_000;
+/// A packet of a connection that ended is on its way for so long at most.
+const LATE_NS: i64 = 50_000_000;
 
 /// A tuple's use by a connection, from some time on.
 #[derive(Clone, Copy, Debug)]
 struct Use {
     from: Moment,
-    conn: usize,
+    /// `None`: by an attempt that failed, of which the run does not tell the port.
+    conn: Option<usize>,
 }
 
 /// Whose an event is.
@@ -32,12 +35,45 @@ pub struct Uses {
     by_tuple: HashMap<(u8, Tuple), Vec<Use>>,
     /// By the client's end alone, for balancers that know the service by a mark.
     by_client: HashMap<(u8, SocketAddr), Vec<Use>>,
+    /// When each connection ended, by its place.
+    ended: Vec<i64>,
+    /// Its own ends, and whether a translation was told of for it.
+    own: Vec<(u8, Tuple)>,
+    translated: HashSet<usize>,
 }
 
 impl Uses {
+    /// `ended`: when each connection ended.
+    pub fn new(ended: Vec<i64>) -> Uses {
+        Uses { ended, ..Uses::default() }
+    }
+
+    /// It is too late to be of a connection: a packet is on its way for so long at most.
+    pub fn is_over(&self, conn: usize, at: Moment) -> bool {
+        self.ended.get(conn).is_some_and(|ended| at.earliest() > ended.saturating_add(LATE_NS))
+    }
+
+    /// The connection that an event is really of that comes by a tuple of this one: a later one with the same own ends
+    /// goes on by the translations that are there, where it was given none.
+    pub fn heir(&self, conn: usize, at: Moment) -> usize {
+        let Some((protocol, own)) = self.own.get(conn) else { return conn };
+        match self.owner(*protocol, *own, at) {
+            Owner::One(heir) if !self.translated.contains(&heir) => heir,
+            _ => conn,
+        }
+    }
+
+    /// The run itself says so: a connection's own ends. They come in the order of `Run::conns`, and [`Uses::sort`]
+    /// must follow.
+    pub fn own(&mut self, protocol: u8, tuple: Tuple, from_ns: i64) {
+        let conn = self.own.len();
+        self.own.push((protocol, tuple));
+        self.client(protocol, tuple, from_ns, conn);
+    }
+
     /// The run itself says so. [`Uses::sort`] must follow.
     pub fn client(&mut self, protocol: u8, tuple: Tuple, from_ns: i64, conn: usize) {
-        let one = Use { from: Moment::exact(from_ns), conn };
+        let one = Use { from: Moment::exact(from_ns), conn: Some(conn) };
         self.by_tuple.entry((protocol, tuple)).or_default().push(one);
         self.by_client.entry((protocol, tuple.src)).or_default().push(one);
     }
@@ -73,9 +109,11 @@ impl Uses {
         };
         let conn = match owner {
             None => return false,
-            Some(Owner::One(conn)) => conn,
+            Some(Owner::One(conn)) if self.is_over(conn, hop.at) => None,
+            Some(Owner::One(conn)) => Some(conn),
             Some(_) => return true,
         };
+        self.translated.extend(conn);
         for tuple in [hop.from, hop.to[0], hop.to[1]] {
             self.add(hop.protocol, tuple, Use { from: hop.at, conn });
         }
@@ -109,7 +147,7 @@ fn owner(uses: &[Use], at: Moment) -> Owner {
         Some(before) if before.conn != last.conn && last.from.latest() > at.earliest().saturating_add(SLACK_NS) => {
             Owner::Doubtful
         }
-        _ => Owner::One(last.conn),
+        _ => last.conn.map_or(Owner::None, Owner::One),
     }
 }
 
@@ -120,7 +158,7 @@ mod tests {
     fn uses(from: &[(i64, u64)]) -> Vec<Use> {
         let one = |(conn, (ns, error_ns)): (usize, &(i64, u64))| Use {
             from: Moment { ns: ns * 1_000_000_000, error_ns: *error_ns, late_ns: 0 },
-            conn,
+            conn: Some(conn),
         };
         from.iter().enumerate().map(one).collect()
     }

@@ -37,7 +37,7 @@ fn in_words(cause: LossCause) -> &'static str {
 }
 
 /// The end of time, for a journal that breaks off.
-const NEVER: Moment = Moment { ns: i64::MAX, error_ns: 0, late_ns: 0 };
+pub const NEVER: Moment = Moment { ns: i64::MAX, error_ns: 0, late_ns: 0 };
 
 /// The holes of a journal whose lines are sorted by number.
 pub fn of(input: usize, lines: &[&(u64, Numbered)], journal: &Journal<Numbered>, sources: &Sources) -> Vec<Hole> {

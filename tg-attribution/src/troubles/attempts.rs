@@ -1,165 +1,169 @@
-//! Attempts to connect that failed. A run does not tell their ports, so a node's events are matched by the service
-//! and the time: an event explains one attempt. Changes when the evidence for a cause does.
+//! Attempts to connect that failed. Changes when the evidence for a cause does.
 
-use crate::case::{led_to, pod_at};
+use super::full;
+use super::local;
+use super::stale::Stale;
+use super::strays::{Kind, Strays, Window};
+use crate::cluster::has_ready;
 use crate::draft::Draft;
+use crate::lag::Lag;
 use crate::moment::{Moment, signed};
-use crate::nodes::{Told, What};
-use crate::run::{UDP, canonical};
+use crate::run::canonical;
 use crate::source::{Source, Sources};
-use crate::words::{after, span};
 use crate::world::World;
-use std::collections::{BTreeMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use tg_model::journal::AttemptFailed;
-use tg_model::node_event::{NodeEvent, ProxyEnd, SnapshotEntry};
+use tg_model::node_event::NodeEvent;
 use tg_model::outcome::AttemptFailure;
 use tg_model::verdict::{Cause, Finding, Trouble, TroubleKind};
 
-/// Events that no established connection has, by time.
-struct Strays<'a> {
-    by_time: BTreeMap<(i64, usize), &'a Told<'a>>,
-    clients: HashSet<IpAddr>,
-}
-
 /// One attempt with where to look.
-struct Attempt<'a> {
-    world: &'a World<'a>,
-    failed: &'a AttemptFailed,
-    own: Source,
-    remote: SocketAddr,
+pub struct Attempt<'a> {
+    pub world: &'a World<'a>,
+    pub failed: &'a AttemptFailed,
+    pub own: Source,
+    pub window: Window,
 }
 
-pub fn of(world: &World) -> Vec<Trouble> {
-    let strays = world.joined.orphans.iter().map(|at| (*at, &world.nodes.told[*at]));
-    let by_time = strays.map(|(at, told)| ((told.source.at.ns, at), told)).collect();
-    let clients = world.run.conns.iter().map(|c| c.local.ip()).collect();
-    let mut strays = Strays { by_time, clients };
+/// What netfilter drops: its rules, and conntrack (`enum skb_drop_reason`).
+pub const BY_NETFILTER: &str = "NETFILTER_DROP";
+
+/// What a cause lacks where an event may be another attempt's.
+pub const WHOSE: &str = "a run does not tell from which port it tried: the event may be another attempt's";
+
+pub fn of<'a>(world: &'a World<'a>) -> Vec<Trouble> {
+    let windows = world.run.attempts.iter().filter_map(|(_, a)| Window::new(a, world.run.source(a.slot)));
+    let mut strays = Strays::new(world, windows);
+    let stale = Stale::new(world);
     let mut all = Vec::with_capacity(world.run.attempts.len());
     for (line, failed) in &world.run.attempts {
-        let finding = finding(world, *line, failed, &mut strays);
+        let finding = finding(world, *line, failed, &mut strays, &stale);
         let (started_ns, ended_ns) = (signed(failed.started_ns), signed(failed.ended_ns));
         all.push(Trouble { kind: TroubleKind::FailedAttempt, slot: failed.slot, started_ns, ended_ns, finding });
     }
     all
 }
 
-fn finding(world: &World, line: u64, failed: &AttemptFailed, strays: &mut Strays) -> Finding {
+fn finding<'a>(
+    world: &'a World<'a>,
+    line: u64,
+    failed: &'a AttemptFailed,
+    strays: &mut Strays<'a>,
+    stale: &Stale<'a>,
+) -> Finding {
     let own = Sources::of_run(line, signed(failed.ended_ns));
     let words = failed.detail.clone().unwrap_or_else(|| format!("the attempt failed: {}", failed.failure));
-    let Some(remote) = failed.remote.map(canonical) else {
+    let Some(window) = Window::new(failed, world.run.source(failed.slot)) else {
         return Draft::new(&world.sources, Cause::NameResolution).proof(own, words).finish();
     };
     if failed.failure == AttemptFailure::LocalError {
         return Draft::new(&world.sources, Cause::LocalError).proof(own, words).finish();
     }
-    let attempt = Attempt { world, failed, own, remote };
-    let found = attempt.no_destination(strays).or_else(|| attempt.refused(strays)).or_else(|| attempt.stale_entry());
+    let attempt = Attempt { world, failed, own, window };
+    let found = attempt
+        .no_destination(strays)
+        .or_else(|| attempt.refused(strays))
+        .or_else(|| attempt.dropped(strays))
+        .or_else(|| stale.entry_of(&attempt));
     found.unwrap_or_else(|| {
-        let mut finding = Finding::unattributed(vec!["no node's journal explains it".to_owned()]);
+        let why =
+            if attempt.none_ready() { "no endpoint of the service was ready" } else { "no node's journal explains it" };
+        let mut finding = Finding::unattributed(vec![why.to_owned()]);
         finding.evidence.push(world.sources.evidence(own, words));
         finding
     })
 }
 
-impl Strays<'_> {
-    /// Takes the first event in a span that fits: it explains one attempt only.
-    fn take<T>(&mut self, span: (i64, i64), fits: impl Fn(&Told) -> Option<T>) -> Option<(Source, T)> {
-        let mut in_span = self.by_time.range((span.0, 0)..=(span.1, usize::MAX));
-        let (key, source, found) = in_span.find_map(|(key, told)| Some((*key, told.source, fits(told)?)))?;
-        self.by_time.remove(&key);
-        Some((source, found))
-    }
-}
-
 impl<'a> Attempt<'a> {
-    fn draft(&self, cause: Cause) -> Draft<'a> {
+    pub fn draft(&self, cause: Cause) -> Draft<'a> {
         Draft::new(&self.world.sources, cause)
     }
 
-    fn span(&self) -> (i64, i64) {
-        (signed(self.failed.started_ns), signed(self.failed.ended_ns))
+    /// Some time while it was under way.
+    fn at(&self) -> Moment {
+        let (from, to) = (self.window.from, self.window.to);
+        let took = to.abs_diff(from);
+        Moment { ns: from.saturating_add_unsigned(took / 2), error_ns: took.div_ceil(2), late_ns: 0 }
     }
 
-    /// IPVS had no destination with a weight.
-    fn no_destination(&self, strays: &mut Strays) -> Option<Finding> {
-        let (source, words) = strays.take(self.span(), |told| match told.event()? {
-            NodeEvent::IpvsDecision(d)
-                if d.chosen.is_none() && d.service.address.is_none_or(|s| canonical(s) == self.remote) =>
-            {
-                let weightless = d.candidates.iter().all(|c| c.weight == 0);
-                let node = self.world.nodes.name(told.node, Some(&d.netns));
-                weightless.then(|| format!("{node} had {} destinations, none with a weight", d.candidates_total))
-            }
-            _ => None,
-        })?;
-        let list = self.world.cluster.endpoints.lists.iter().rev().find(|(s, _)| s.at.ns <= source.at.ns);
-        let ready = list.and_then(|(s, list)| {
+    /// The service's name, where the cluster tells it.
+    pub fn service(&self) -> Option<&'a str> {
+        self.world.cluster.service(self.window.remote).map(|s| s.name.as_str())
+    }
+
+    /// Of the whole time none of the service's endpoints was ready.
+    fn none_ready(&self) -> bool {
+        let lists = self.service().map_or(&[][..], |name| self.world.cluster.endpoints.in_force(name, self.at()));
+        !lists.is_empty() && lists.iter().all(|(_, list)| !has_ready(list))
+    }
+
+    /// IPVS had no destination with a weight, though endpoints were ready.
+    fn no_destination(&self, strays: &mut Strays<'a>) -> Option<Finding> {
+        let weightless = |told: &crate::nodes::Told| match told.event() {
+            Some(NodeEvent::IpvsDecision(d)) => d.candidates.iter().all(|c| c.weight == 0),
+            _ => false,
+        };
+        if self.none_ready() {
+            return None;
+        }
+        let found = strays.take(Kind::Nowhere, self.window, weightless)?;
+        let Some(NodeEvent::IpvsDecision(d)) = found.told.event() else { return None };
+        let node = self.world.nodes.name(found.told.node, Some(&d.netns));
+        let (at, endpoints) = (found.told.source.at, &self.world.cluster.endpoints);
+        let lists = self.service().map_or(&[][..], |name| endpoints.in_force(name, at));
+        let ready = lists.first().filter(|_| lists.iter().all(|(_, list)| has_ready(list))).map(|(source, list)| {
             let n = list.endpoints.iter().filter(|e| e.ready).count();
-            (n > 0).then(|| (*s, format!("{n} endpoints were ready")))
+            (*source, format!("{n} endpoints were ready"))
         });
-        let draft = self.draft(Cause::IpvsNoDestination).proof(source, words);
-        Some(draft.needs(ready, "that endpoints were ready is not known").finish())
+        let draft = self
+            .draft(Cause::IpvsNoDestination)
+            .proof(found.told.source, format!("{node} had {} destinations, none with a weight", d.candidates_total))
+            .needs(ready, "that endpoints were ready is not known")
+            .lacks_if(d.candidates.len() as u64 != u64::from(d.candidates_total), "not every destination was told")
+            .lacks_if(found.doubtful, WHOSE);
+        Some(draft.finish())
     }
 
     /// It was led to a pod where nobody listens.
-    fn refused(&self, strays: &mut Strays) -> Option<Finding> {
+    fn refused(&self, strays: &mut Strays<'a>) -> Option<Finding> {
         if !matches!(self.failed.failure, AttemptFailure::Refused | AttemptFailure::Reset) {
             return None;
         }
-        let world = self.world;
-        let clients = std::mem::take(&mut strays.clients);
-        let found = strays.take(self.span(), |told| match told.event()? {
-            NodeEvent::ResetSent(r) if !r.socket && world.cluster.watched => {
-                let from = canonical(r.tuple.src);
-                // As the client has it, or by the pod that sent it.
-                let of_service = r.client.is_some_and(|c| canonical(c.dst) == self.remote);
-                let of_pod = pod_at(world, from, told.source.at.ns).is_some();
-                (of_service || of_pod).then_some((from, "a reset was sent from where nobody listened"))
-            }
-            NodeEvent::ProxyConn(c) if c.end == Some(ProxyEnd::BackendRefused) => {
-                let ours = canonical(c.client.dst) == self.remote
-                    && (clients.is_empty() || clients.contains(&canonical(c.client.src).ip()));
-                ours.then_some((canonical(c.backend.dst), "the backend refused the proxy: nobody listens there"))
-            }
-            _ => None,
-        });
-        strays.clients = clients;
-        let (source, (address, words)) = found?;
-        let since = world.cluster.endpoints.not_ready_since(address, Moment::exact(self.span().0))?;
-        let lag = span(self.span().0.abs_diff(since.source.at.ns));
-        let draft = self
-            .draft(Cause::EndpointLag)
-            .proof(since.source, format!("the endpoint {address} was not ready any more, for {lag}"))
-            .proof(source, words);
-        Some(draft.proof(self.own, "the attempt was refused").finish())
+        let lag = |told: &crate::nodes::Told| {
+            let address = refused_at(told)?;
+            // It was led there after it began.
+            let led = Source { at: Moment::exact(self.window.from), ..self.own };
+            Some((address, Lag::new(self.world, address, led, &[])?))
+        };
+        let found = strays.take(Kind::Refused, self.window, |told| lag(told).is_some())?;
+        let (address, lag) = lag(found.told)?;
+        let words = match found.told.event() {
+            Some(NodeEvent::ProxyConn(_)) => "the backend refused the proxy: nobody listens there",
+            _ => "a reset was sent from where nobody listened",
+        };
+        let draft = lag
+            .draft(self.world, address, Moment::exact(self.window.from))
+            .proof(found.told.source, words)
+            .proof(self.own, "the attempt was refused")
+            .lacks_if(found.doubtful, WHOSE);
+        Some(draft.finish())
     }
 
-    /// UDP: an entry leads to a pod that is gone.
-    fn stale_entry(&self) -> Option<Finding> {
-        if self.world.run.protocol != UDP {
+    /// A node dropped a packet of it, for want of room in conntrack's table or of an endpoint of its own.
+    fn dropped(&self, strays: &mut Strays<'a>) -> Option<Finding> {
+        if self.failed.failure != AttemptFailure::Timeout {
             return None;
         }
-        let (started, ended) = self.span();
-        let world = self.world;
-        let mut entries = world.nodes.told.iter().filter(|t| t.source.at.ns <= ended).filter_map(|told| {
-            let service = match told.what {
-                What::Event(NodeEvent::Conntrack(e)) | What::Snapshot(SnapshotEntry::Conntrack(e)) => e.original.dst,
-                What::Event(NodeEvent::IpvsConn(c)) | What::Snapshot(SnapshotEntry::IpvsConn(c)) => c.service,
-                _ => return None,
-            };
-            (canonical(service) == self.remote).then_some((told, led_to(told)?))
-        });
-        let (told, to, gone) = entries.find_map(|(told, to)| {
-            let life = world.cluster.pods.all.get(pod_at(world, to, told.source.at.ns)?)?;
-            let gone = life.ended().filter(|s| s.at.surely_by(Moment::exact(started)))?;
-            Some((told, to, gone))
-        })?;
-        let draft = self
-            .draft(Cause::UdpStaleEntry)
-            .proof(told.source, format!("an entry leads to {to}"))
-            .proof(gone, format!("its pod had ended, {}", after(started, gone.at.ns)))
-            .lacks("a run does not tell from which port it tried: the entry may be another flow's");
-        Some(draft.finish())
+        let found = strays.take(Kind::Dropped, self.window, |_| true);
+        full::table(self, found.as_ref()).or_else(|| local::drained(self, found.as_ref()?))
+    }
+}
+
+/// Who refused, at which address.
+fn refused_at(told: &crate::nodes::Told) -> Option<SocketAddr> {
+    match told.event()? {
+        NodeEvent::ResetSent(r) => Some(canonical(r.tuple.src)),
+        NodeEvent::ProxyConn(c) => Some(canonical(c.backend.dst)),
+        _ => None,
     }
 }

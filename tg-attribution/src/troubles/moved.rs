@@ -43,25 +43,29 @@ fn pod_ended<'a>(world: &'a World, conn: &Conn, end: &End, told: &[&Told]) -> Op
     Some(draft)
 }
 
-/// Its entry was destroyed while it was in use, about when a proxy was started.
+/// Its entry was destroyed while it was in use, about when the proxy of that node was started.
 fn entry_destroyed<'a>(world: &'a World, conn: &Conn, end: &End, told: &[&Told]) -> Draft<'a> {
-    let up = Moment::exact(conn.established_ns);
+    let (up, over) = (Moment::exact(conn.established_ns), Moment::exact(end.ns));
     let destroyed = told.iter().find(|t| {
         let ended = match t.event() {
             Some(NodeEvent::Conntrack(e)) => e.phase == ConntrackPhase::Destroyed,
             Some(NodeEvent::IpvsConn(c)) => c.phase == IpvsConnPhase::Expired,
             _ => false,
         };
-        ended && up.perhaps_by(t.source.at) && t.source.at.perhaps_by(Moment::exact(end.ns))
+        ended && up.perhaps_by(t.source.at) && t.source.at.perhaps_by(over)
     });
+    let doubtful = destroyed.is_some_and(|t| !up.surely_by(t.source.at) || !t.source.at.surely_by(over));
     let restarted = destroyed.and_then(|t| {
-        let near = |s: &Source| s.at.ns.abs_diff(t.source.at.ns) <= RESTART_NS;
+        let near =
+            |s: &Source| s.at.latest().abs_diff(t.source.at.earliest()) <= RESTART_NS && s.at.perhaps_by(t.source.at);
         let mut proxies = world.cluster.proxies.iter();
-        let (s, c) = proxies.find(|(s, c)| c.phase == ProxyPhase::Started && near(s))?;
+        let (s, c) =
+            proxies.find(|(s, c)| c.phase == ProxyPhase::Started && near(s) && world.nodes.is_named(t, &c.node))?;
         Some((*s, format!("the proxy of {} was started, {}", c.node, after(t.source.at.ns, s.at.ns))))
     });
     let destroyed = destroyed.map(|t| (t.source, "its entry was destroyed while it was in use".to_owned()));
     Draft::new(&world.sources, Cause::UdpMoved)
         .needs(destroyed, "that its entry was destroyed was not seen")
-        .needs(restarted, "no start of a proxy was told")
+        .needs(restarted, "no start of its node's proxy was told")
+        .lacks_if(doubtful, "clocks are too far apart to tell that this was while it was in use")
 }

@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod conformance;
 mod confusion;
 mod damage;
 mod pieces;
 mod properties;
+mod rows;
 mod sim;
 
 use sim::{Clocks, Director, Scenario, Scheduler, Setup};
@@ -24,8 +26,11 @@ fn plain(scenario: Scenario, director: Director) -> Setup {
         ports: 50,
         clocks: Clocks::One,
         scenario,
+        without: None,
     }
 }
+
+const SCHEDULERS: [Scheduler; 5] = [Scheduler::Rr, Scheduler::Lc, Scheduler::Random, Scheduler::Wrr, Scheduler::Wlc];
 
 /// Everything that can be, several times.
 fn every_setup(seeds: u64) -> Vec<Setup> {
@@ -34,12 +39,12 @@ fn every_setup(seeds: u64) -> Vec<Setup> {
         for scenario in Scenario::ALL {
             for director in [Director::Ipvs, Director::Rules, Director::Proxy] {
                 let nth = seed + scenario as u64 + director as u64;
-                let scheduler = [Scheduler::Rr, Scheduler::Lc, Scheduler::Random][nth as usize % 3];
-                let nodes = 1 + (nth % 3) as u32;
-                let masquerade = nth % 2 == 1;
-                let clocks = [Clocks::One, Clocks::NodesApart, Clocks::AllApart][(nth / 3) as usize % 3];
+                let scheduler = SCHEDULERS[nth as usize % SCHEDULERS.len()];
+                let nodes = 1 + (nth / 2 % 3) as u32;
+                let masquerade = nth / 3 % 2 == 1;
+                let clocks = [Clocks::One, Clocks::NodesApart, Clocks::AllApart][seed as usize % 3];
                 // Ports come again within the run.
-                let ports = [3, 50][nth as usize % 2];
+                let ports = [3, 50][(seed / 3 + director as u64) as usize % 2];
                 let plain = plain(scenario, director);
                 let nodes = if scenario.can_be(director, nodes, masquerade) { nodes } else { 2 };
                 let masquerade = masquerade && scenario.can_be(director, nodes, true);

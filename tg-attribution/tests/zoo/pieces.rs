@@ -3,6 +3,7 @@
 use super::plain;
 use super::sim::{Director, Scenario, Setup, simulate};
 use tg_attribution::{Inputs, attribute};
+use tg_model::cluster_event::{ClusterEvent, ClusterLine, NodeChange};
 use tg_model::node_event::{Gap, LossCause, NodeLine, Numbered};
 use tg_model::verdict::{Cause, Evidence, Finding, Grade, RunVerdict};
 
@@ -20,7 +21,8 @@ fn said(run: &RunVerdict) -> Vec<Said> {
     findings(run).map(|(which, f)| (which, f.cause, f.grade)).collect()
 }
 
-/// The line never was: the numbers of those after it are as if nobody had seen what it tells of.
+/// What the line tells of never was: a node's lines are numbered as if nobody had seen it, a cluster's tells of
+/// something else.
 fn without(inputs: &Inputs, evidence: &Evidence) -> Inputs {
     let mut inputs = inputs.clone();
     for node in inputs.nodes.iter_mut().filter(|n| n.file == evidence.file) {
@@ -31,7 +33,10 @@ fn without(inputs: &Inputs, evidence: &Evidence) -> Inputs {
         }
     }
     if let Some(cluster) = inputs.cluster.as_mut().filter(|c| c.file == evidence.file) {
-        cluster.lines.retain(|(line, _)| *line != evidence.line);
+        for (_, line) in cluster.lines.iter_mut().filter(|(number, _)| *number == evidence.line) {
+            let ClusterLine::Event(seen) = line else { panic!("{line:?} is no evidence") };
+            seen.event = ClusterEvent::Node(NodeChange { node: "elsewhere".into(), ready: true });
+        }
     }
     inputs
 }

@@ -2,14 +2,14 @@
 
 use crate::report::Page;
 use tg_model::node_event::{
-    Candidate, Conntrack, Gap, IpvsDecision, IpvsDest, IpvsService, Netns, NodeEvent, NodeLine, ProgramStatus, Reset,
-    StateChange, TcpState, Tuple,
+    Candidate, Conntrack, ConntrackTable, Gap, IpvsDecision, IpvsDest, IpvsService, Netns, NodeEvent, NodeLine,
+    ProgramStatus, Reset, StateChange, TcpState, Tuple,
 };
 
 /// One for each program: how it is attached, or why it is not and what that costs.
 pub fn status(programs: &[ProgramStatus]) -> Vec<String> {
     let line = |p: &ProgramStatus| {
-        let head = format!("{:<14} ", p.program);
+        let head = format!("{:<15} ", p.program);
         let cost = p.cost.as_ref().map(|c| format!("; {c}")).unwrap_or_default();
         let said = match &p.way {
             Some(way) if p.refused.is_empty() => format!("{way}{cost}"),
@@ -63,10 +63,23 @@ fn event(event: &NodeEvent) -> Option<String> {
         NodeEvent::Conntrack(c) => bound(c),
         NodeEvent::IpvsDecision(d) => Some(decision(d)),
         NodeEvent::IpvsDest(d) => Some(destination(d)),
+        NodeEvent::ConntrackTable(t) => Some(table(t)),
         // A connection that IPVS made was decided on just before; its end is the client's or the pod's.
         NodeEvent::Segments(_) | NodeEvent::IpvsConn(_) => None,
         NodeEvent::ProxyDecision(_) | NodeEvent::ProxyConn(_) => None,
     }
+}
+
+fn table(t: &ConntrackTable) -> String {
+    format!(
+        "conntrack of {}: {} of {} entries, {} packets dropped, {} not inserted, {} given up",
+        place(&t.netns),
+        t.entries,
+        t.max,
+        t.dropped,
+        t.insert_failed,
+        t.early_dropped
+    )
 }
 
 fn reset(how: &str, r: &Reset) -> String {

@@ -21,6 +21,7 @@ mod observer;
 mod probes;
 mod programs;
 mod rights;
+mod tables;
 mod trackers;
 mod uevents;
 

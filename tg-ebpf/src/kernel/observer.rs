@@ -10,6 +10,7 @@ use super::maps;
 use super::modules::Modules;
 use super::namespaces::{Namespaces, inode};
 use super::programs::{self, Programs, chain};
+use super::tables::Tables;
 use super::trackers::{FIRST_TOKEN, Heard, Snapshot, Trackers};
 use super::uevents::Uevents;
 use crate::decode::{self, KernelNames};
@@ -34,7 +35,7 @@ use tg_model::node_event::{
 
 mod modules;
 
-use modules::by_netlink;
+use modules::{by_netlink, of_tables};
 
 /// Translations that are kept: a node's conntrack table is rarely larger.
 const TRANSLATIONS: usize = 1 << 18;
@@ -73,6 +74,7 @@ pub struct Observer {
     translations: Translations,
     namespaces: Namespaces,
     trackers: Trackers,
+    tables: Tables,
     directors: Directors,
     losses: Losses,
     flows: Flows,
@@ -83,6 +85,7 @@ pub struct Observer {
     netlink: Option<String>,
     /// Events by program, of those that have no counter in the kernel.
     heard: u64,
+    heard_tables: u64,
     last_tick_ns: u64,
     /// The observer's own namespace.
     own: u32,
@@ -122,6 +125,7 @@ impl Observer {
             translations: Translations::new(TRANSLATIONS),
             namespaces: Namespaces::default(),
             trackers: Trackers::default(),
+            tables: Tables::default(),
             directors: Directors::default(),
             losses,
             flows,
@@ -130,6 +134,7 @@ impl Observer {
             undecodable: 0,
             netlink: None,
             heard: 0,
+            heard_tables: 0,
             last_tick_ns: now,
             own: 0,
             _run_time: run_time,
@@ -150,6 +155,8 @@ impl Observer {
         let own = inode(Path::new("/proc/self/ns/net")).unwrap_or(0);
         self.own = own;
         let snapshot = self.trackers.listen(own, None, self.poll.registry());
+        let tables = self.tables.listen(own, None, now);
+        self.programs.status.push(of_tables(tables.err()));
         self.look_for_namespaces(now, &mut lines)?;
         match snapshot {
             Ok(snapshot) => self.take_snapshot(own, snapshot, now, &mut lines),
@@ -173,6 +180,7 @@ impl Observer {
     pub fn figures(&self) -> BTreeMap<&'static str, Figures> {
         let mut figures = self.losses.figures.clone();
         figures.entry(name::CONNTRACK).or_default().events += self.heard;
+        figures.entry(name::CONNTRACK_TABLE).or_default().events += self.heard_tables;
         figures
     }
 
@@ -266,6 +274,10 @@ impl Observer {
             segments.last_ns = segments.last_ns.saturating_sub(self.settings.origin_ns);
             self.tell(now, name::SEGMENTS, NodeEvent::Segments(segments), lines);
         }
+        for table in self.tables.look(now) {
+            self.heard_tables += 1;
+            self.tell(now, name::CONNTRACK_TABLE, NodeEvent::ConntrackTable(table), lines);
+        }
         lines.extend(self.losses.read(&self.programs.bpf, now).into_iter().map(NodeLine::Gap));
         for (program, lost, cause) in [
             (name::RECORDS, std::mem::take(&mut self.undecodable), LossCause::Undecodable),
@@ -284,6 +296,7 @@ impl Observer {
         for namespace in &changed {
             if namespace.gone {
                 self.trackers.leave(namespace.netns.inode);
+                self.tables.leave(namespace.netns.inode);
                 self.directors.leave(namespace.netns.inode);
             }
         }
@@ -303,6 +316,8 @@ impl Observer {
             // One that goes at this very moment is told of by the next scan.
             if let Ok(snapshot) = self.trackers.listen(inode, Some(&file), self.poll.registry()) {
                 self.take_snapshot(inode, snapshot, now, lines);
+                // Where the observer's own namespace lets itself be asked, this one does.
+                let _ = self.tables.listen(inode, Some(&file), now);
             }
         }
         Ok(())
@@ -359,6 +374,7 @@ fn netns_of(event: &mut NodeEvent) -> Option<&mut Netns> {
         NodeEvent::IpvsDest(e) => &mut e.netns,
         NodeEvent::Segments(e) => &mut e.flow.netns,
         NodeEvent::Drop(e) => &mut e.netns,
+        NodeEvent::ConntrackTable(e) => &mut e.netns,
         // A proxy tells of itself, in the namespace that it runs in.
         NodeEvent::ProxyDecision(_) | NodeEvent::ProxyConn(_) => return None,
     })

@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use tg_core::sys::{clock, host};
 use tg_model::cluster_event::{
-    ClusterEvent, ClusterFooter, ClusterHeader, ClusterLine, ClusterSeen, ClusterSource, Service, encode_cluster_line,
+    ClusterEvent, ClusterFooter, ClusterHeader, ClusterLine, ClusterSeen, ClusterSource, Service, TrafficPolicy,
+    encode_cluster_line,
 };
 use tg_model::lab_plan::LabPlan;
 use tg_model::time::Nanos;
@@ -69,7 +70,12 @@ impl Journals {
             boot_id: host::boot_id(),
             monotonic_ns: monotonic.0,
             realtime_ns: realtime.0,
-            services: vec![Service { name: service.into(), vips: vips.to_vec() }],
+            // Its directors lead to every ready endpoint.
+            services: vec![Service {
+                name: service.into(),
+                vips: vips.to_vec(),
+                external_traffic: Some(TrafficPolicy::Cluster),
+            }],
         })))?;
         Ok(journals)
     }

@@ -41,6 +41,19 @@ pub struct Service {
     /// The addresses that clients use.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub vips: Vec<SocketAddr>,
+    /// Which endpoints a node leads traffic from outside to (`externalTrafficPolicy`); `None`: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_traffic: Option<TrafficPolicy>,
+}
+
+named! {
+    /// Which of a service's endpoints a node leads to.
+    TrafficPolicy {
+        /// Any.
+        Cluster = "cluster",
+        /// Its own: a node without any ready drops what comes to it.
+        Local = "local",
+    }
 }
 
 /// Who watched, where and when.

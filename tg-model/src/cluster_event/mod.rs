@@ -17,4 +17,4 @@ pub use event::{
     ClusterEvent, Endpoint, EndpointsChange, NodeChange, Pod, PodChange, PodPhase, ProxyChange, ProxyPhase, Rollout,
     RolloutPhase,
 };
-pub use line::{ClusterFooter, ClusterHeader, ClusterLine, ClusterSeen, ClusterSource, Service};
+pub use line::{ClusterFooter, ClusterHeader, ClusterLine, ClusterSeen, ClusterSource, Service, TrafficPolicy};

@@ -60,7 +60,7 @@ pub(super) fn every_kind() -> Vec<ClusterLine> {
         boot_id: "b".into(),
         monotonic_ns: 1,
         realtime_ns: 2,
-        services: vec![Service { name: "mserver".into(), vips }],
+        services: vec![Service { name: "mserver".into(), vips, external_traffic: Some(TrafficPolicy::Local) }],
     }))];
     let seen = |(nth, event)| ClusterLine::Event(Box::new(ClusterSeen { at_ns: 1, snapshot: nth == 0, event }));
     lines.extend(events().into_iter().enumerate().map(seen));

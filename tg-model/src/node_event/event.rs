@@ -34,6 +34,8 @@ pub enum NodeEvent {
     Segments(Segments),
     /// The kernel dropped a packet.
     Drop(Drop),
+    /// Conntrack's table is nearly full, or had no room.
+    ConntrackTable(ConntrackTable),
 }
 
 /// A reset, sent or received.
@@ -156,4 +158,25 @@ pub struct Drop {
     /// The connection as its client has it: NAT undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<Tuple>,
+}
+
+/// What a namespace's conntrack could not take in, and how full its table is. Told where it is nearly full, or where
+/// a packet was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ConntrackTable {
+    /// Whose.
+    pub netns: Netns,
+    /// When it was looked at before: what is counted here came since then.
+    pub since_ns: u64,
+    /// Entries now.
+    pub entries: u64,
+    /// So many there may be (`nf_conntrack_max`).
+    pub max: u64,
+    /// Packets that were dropped because no entry could be made (`drop`).
+    pub dropped: u64,
+    /// Entries that could not be inserted (`insert_failed`).
+    pub insert_failed: u64,
+    /// Entries that were given up for others (`early_drop`).
+    pub early_dropped: u64,
 }

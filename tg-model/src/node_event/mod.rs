@@ -16,7 +16,7 @@ mod schema;
 mod tcp;
 
 pub use codec::{NodeReader, decode_node_line, encode_node_line};
-pub use event::{Conntrack, ConntrackPhase, Drop, Flow, NodeEvent, Reset, Segments, StateChange};
+pub use event::{Conntrack, ConntrackPhase, ConntrackTable, Drop, Flow, NodeEvent, Reset, Segments, StateChange};
 pub use ipvs::{Candidate, IpvsConn, IpvsConnPhase, IpvsDecision, IpvsDest, IpvsDestChange, IpvsService};
 pub use line::{
     Gap, LossCause, Namespace, NodeFooter, NodeHeader, NodeLine, Numbered, Observed, ProgramLoss, ProgramStatus,

@@ -90,7 +90,16 @@ fn events() -> Vec<NodeEvent> {
             last_ns: 9,
             client,
         }),
-        NodeEvent::Drop(Drop { tuple, protocol: 6, netns, reason: "NETFILTER_DROP".into(), client }),
+        NodeEvent::Drop(Drop { tuple, protocol: 6, netns: netns.clone(), reason: "NETFILTER_DROP".into(), client }),
+        NodeEvent::ConntrackTable(ConntrackTable {
+            netns,
+            since_ns: 1,
+            entries: 250,
+            max: 256,
+            dropped: 3,
+            insert_failed: 1,
+            early_dropped: 2,
+        }),
     ]
 }
 

@@ -38,7 +38,7 @@ pub struct RunVerdict {
     pub effects: Vec<Effect>,
     /// Evidence that was lost, and what that cost.
     pub evidence_lost: Vec<EvidenceLost>,
-    /// Causes that are not looked for, or not to be told with these inputs.
+    /// Causes that cannot be told, or not be confirmed, with these inputs.
     pub not_covered: Vec<NotCovered>,
     /// What else a reader must know, in words.
     pub notes: Vec<String>,
@@ -245,7 +245,7 @@ pub struct EvidenceLost {
     pub lowered: u64,
 }
 
-/// A cause that is not looked for, or not to be told with these inputs.
+/// A cause that cannot be told, or not be confirmed, with these inputs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct NotCovered {

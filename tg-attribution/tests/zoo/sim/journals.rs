@@ -1,5 +1,6 @@
 //! The journals of a simulated run: what happened, by true time, written down by each journal's own clock.
 
+use super::Setup;
 use super::random::Random;
 use tg_attribution::{Inputs, Journal};
 use tg_model::cluster_event::{
@@ -9,7 +10,7 @@ use tg_model::journal::{Ending, Footer, Header, Line, Notes, Totals};
 use tg_model::node_event::{
     NodeEvent, NodeFooter, NodeHeader, NodeLine, Numbered, Observed, ProgramStatus, TimeSource,
 };
-use tg_model::plan::{Plan, PlanSpec, Transport};
+use tg_model::plan::Plan;
 
 /// True time of the run's start; the cluster's watch begins at 0, the nodes' observers in between.
 pub const RUN_START: u64 = 5_000_000_000;
@@ -36,8 +37,9 @@ pub enum Clocks {
 }
 
 /// Programs, and who stamps their events.
-const PROGRAMS: [(&str, TimeSource); 10] = [
+pub const PROGRAMS: [(&str, TimeSource); 11] = [
     ("conntrack", TimeSource::Reader),
+    ("conntrack-table", TimeSource::Reader),
     ("userspace-director", TimeSource::Reader),
     ("binding", TimeSource::Kernel),
     ("drop", TimeSource::Kernel),
@@ -58,24 +60,13 @@ fn clock(start: u64, apart: bool, nth: u64, random: &mut Random) -> (String, u64
     (format!("boot-{nth}"), random.below(1 << 45), REAL_TIME + start + wrong - 3_000_000_000)
 }
 
-pub fn plan(slots: u32, udp: bool) -> Plan {
-    let transport = if udp { Transport::Udp } else { Transport::Tcp };
-    Plan::try_from(PlanSpec {
-        conns: slots,
-        transport,
-        targets: vec!["vip:5003".parse().unwrap()],
-        ..PlanSpec::default()
-    })
-    .unwrap()
-}
-
 /// Writes everything down.
-pub fn write(mut told: Told, plan: Plan, clocks: Clocks, random: &mut Random) -> Inputs {
+pub fn write(mut told: Told, plan: Plan, setup: &Setup, random: &mut Random) -> Inputs {
     told.run.sort_by_key(|(at, _)| *at);
     told.cluster.sort_by_key(|(at, _)| *at);
     let nodes = told.nodes.into_iter().enumerate();
-    let nodes = nodes.map(|(nth, events)| node(nth, events, clocks != Clocks::One, random)).collect();
-    let cluster = cluster(told.cluster, clocks == Clocks::AllApart, random);
+    let nodes = nodes.map(|(nth, events)| node(nth, events, setup, random)).collect();
+    let cluster = cluster(told.cluster, setup, random);
     let (boot_id, monotonic_ns, realtime_ns) = clock(RUN_START, false, 0, random);
     let header = Header {
         tg_version: "0".into(),
@@ -100,6 +91,11 @@ pub fn write(mut told: Told, plan: Plan, clocks: Clocks, random: &mut Random) ->
     }
 }
 
+/// A true time as a node's journal has it.
+pub fn node_ns(at: u64) -> u64 {
+    at - NODE_START
+}
+
 fn footer() -> Footer {
     let totals = Totals::default();
     let (stopped_ns, ended_ns) = (1, 1);
@@ -118,16 +114,17 @@ fn footer() -> Footer {
 fn node(
     nth: usize,
     mut events: Vec<(u64, &'static str, NodeEvent)>,
-    apart: bool,
+    setup: &Setup,
     random: &mut Random,
 ) -> Journal<Numbered> {
+    events.retain(|(_, program, _)| Some(*program) != setup.without);
     events.sort_by_key(|(at, ..)| *at);
-    let (boot_id, monotonic_ns, realtime_ns) = clock(NODE_START, apart, nth as u64 + 1, random);
+    let (boot_id, monotonic_ns, realtime_ns) = clock(NODE_START, setup.clocks != Clocks::One, nth as u64 + 1, random);
     let header = NodeHeader {
         tg_version: "0".into(),
         command: Vec::new(),
         machine: format!("node-{}", nth + 1),
-        kernel: "6.18".into(),
+        kernel: setup.scenario.kernel().into(),
         boot_id,
         monotonic_ns,
         realtime_ns,
@@ -137,7 +134,7 @@ fn node(
     let status = |(program, times): (&str, TimeSource)| {
         NodeLine::Program(ProgramStatus {
             program: program.into(),
-            way: Some("simulated".into()),
+            way: (setup.without != Some(program)).then(|| "simulated".into()),
             refused: Vec::new(),
             cost: None,
             times,
@@ -154,8 +151,8 @@ fn node(
     Journal { file: format!("node-{}.jsonl", nth + 1), header, lines, notes: Notes::default() }
 }
 
-fn cluster(events: Vec<(u64, ClusterEvent)>, apart: bool, random: &mut Random) -> Journal<ClusterLine> {
-    let (boot_id, monotonic_ns, realtime_ns) = clock(0, apart, 100, random);
+fn cluster(events: Vec<(u64, ClusterEvent)>, setup: &Setup, random: &mut Random) -> Journal<ClusterLine> {
+    let (boot_id, monotonic_ns, realtime_ns) = clock(0, setup.clocks == Clocks::AllApart, 100, random);
     let header = ClusterHeader {
         tg_version: "0".into(),
         command: Vec::new(),
@@ -164,7 +161,11 @@ fn cluster(events: Vec<(u64, ClusterEvent)>, apart: bool, random: &mut Random) -
         boot_id,
         monotonic_ns,
         realtime_ns,
-        services: vec![Service { name: "mserver".into(), vips: vec![super::VIP] }],
+        services: vec![Service {
+            name: "mserver".into(),
+            vips: vec![super::VIP],
+            external_traffic: setup.scenario.policy(),
+        }],
     };
     let end = events.last().map_or(0, |(at, _)| *at) + 20_000_000_000;
     let lines = events

@@ -1,17 +1,22 @@
 //! Simulated runs whose causes are known: pods, nodes that balance, clients behind them, and what a run's journal,
 //! observers and a cluster's watch would tell of it. What really happened is kept beside.
 
+mod attempts;
 mod balance;
 mod faults;
+mod ipvs;
 mod journals;
 mod pods;
 mod random;
+mod run;
+mod scenario;
 mod traffic;
+mod udp;
 
 pub use balance::{Director, Scheduler};
-pub use faults::Scenario;
-pub use journals::Clocks;
+pub use journals::{Clocks, PROGRAMS};
 pub use random::Random;
+pub use scenario::Scenario;
 
 use balance::Balancer;
 use journals::Told;
@@ -19,8 +24,9 @@ use pods::Pod;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use tg_attribution::Inputs;
-use tg_model::id::ConnId;
-use tg_model::verdict::Cause;
+use tg_model::id::{ConnId, SlotId};
+use tg_model::plan::{Plan, PlanSpec, Source, Transport};
+use tg_model::verdict::{Cause, TroubleKind};
 use traffic::Live;
 
 /// The service's address.
@@ -42,6 +48,8 @@ pub struct Setup {
     pub ports: u16,
     pub clocks: Clocks,
     pub scenario: Scenario,
+    /// A program of the observers that could not be attached.
+    pub without: Option<&'static str>,
 }
 
 /// What really happened to a connection that was lost.
@@ -56,7 +64,12 @@ pub struct Truth {
 pub struct Zoo {
     pub inputs: Inputs,
     pub truth: BTreeMap<ConnId, Truth>,
+    /// Why what went wrong without a loss did.
+    pub troubles: BTreeMap<Happened, Cause>,
 }
+
+/// What tells one trouble from another: what, whose, and when it began.
+pub type Happened = (TroubleKind, SlotId, i64);
 
 /// The state of the simulation. Times are true times.
 struct Sim {
@@ -76,6 +89,9 @@ struct Sim {
     late: Vec<(u64, Vec<(SocketAddr, bool)>)>,
     upgrading: bool,
     truth: BTreeMap<ConnId, Truth>,
+    troubles: BTreeMap<Happened, Cause>,
+    /// The time of the run in which the generator was late.
+    was_late: Option<(u64, u64)>,
 }
 
 /// Runs it.
@@ -95,13 +111,15 @@ pub fn simulate(setup: Setup) -> Zoo {
         late: Vec::new(),
         upgrading: false,
         truth: BTreeMap::new(),
+        troubles: BTreeMap::new(),
+        was_late: None,
     };
     sim.begin();
-    faults::play(&mut sim);
+    scenario::play(&mut sim);
     sim.end();
-    let plan = journals::plan(setup.slots, false);
-    let inputs = journals::write(sim.told, plan, setup.clocks, &mut sim.random);
-    Zoo { inputs, truth: sim.truth }
+    let plan = sim.plan();
+    let inputs = journals::write(sim.told, plan, &setup, &mut sim.random);
+    Zoo { inputs, truth: sim.truth, troubles: sim.troubles }
 }
 
 impl Sim {
@@ -124,9 +142,23 @@ impl Sim {
     /// Connections that are alive are closed by the plan's end.
     fn end(&mut self) {
         self.now += 5_000 * MS;
-        self.sample(0);
+        self.samples();
         let slots: BTreeSet<u32> = self.live.keys().copied().collect();
         slots.into_iter().for_each(|slot| self.complete(slot));
+    }
+
+    fn plan(&mut self) -> Plan {
+        let scenario = self.setup.scenario;
+        let transport = if scenario.is_udp() { Transport::Udp } else { Transport::Tcp };
+        let slots = if scenario.tells_ports() { 0..self.setup.slots } else { 0..0 };
+        let sources = slots.map(|slot| Source(self.client_tuple(slot).src)).collect();
+        let targets = vec!["192.0.2.1:5003".parse().unwrap()];
+        Plan::try_from(PlanSpec { conns: self.setup.slots, transport, sources, targets, ..PlanSpec::default() })
+            .unwrap()
+    }
+
+    fn protocol(&self) -> u8 {
+        if self.setup.scenario.is_udp() { 17 } else { 6 }
     }
 
     fn run_ns(at: u64) -> u64 {

@@ -22,6 +22,8 @@ pub struct Pod {
     pub terminating: bool,
     pub stopped: bool,
     pub gone: bool,
+    /// Since when it was no ready endpoint.
+    pub left: Option<u64>,
 }
 
 impl Sim {
@@ -43,8 +45,8 @@ impl Sim {
             replica_set: set.into(),
         };
         let address = SocketAddr::new(ip.into(), 5003);
-        let (ready, terminating, stopped, gone) = (false, false, false, false);
-        self.pods.push(Pod { told, node, address, new, ready, terminating, stopped, gone });
+        let (ready, terminating, stopped, gone, left) = (false, false, false, false, None);
+        self.pods.push(Pod { told, node, address, new, ready, terminating, stopped, gone, left });
         self.phase(nth, PodPhase::Created);
         nth
     }
@@ -56,8 +58,10 @@ impl Sim {
 
     pub fn ready(&mut self, pod: usize) {
         self.pods[pod].ready = true;
+        self.pods[pod].left = None;
         self.phase(pod, PodPhase::Ready);
         self.endpoints();
+        self.reweigh();
     }
 
     pub fn terminate(&mut self, pod: usize) {
@@ -85,8 +89,13 @@ impl Sim {
             terminating: p.terminating,
         });
         let change = EndpointsChange { service: "mserver".into(), endpoints: endpoints.collect() };
-        let heard = there.iter().map(|p| (p.address, p.ready)).collect();
+        // Where none is ready, balancers lead to those that end and still serve.
+        let none = !there.iter().any(|p| p.ready);
+        let takes = |p: &Pod| p.ready || none && p.terminating && !p.stopped;
+        let heard = there.iter().map(|p| (p.address, takes(p))).collect();
+        let now = self.now;
         self.tell(ClusterEvent::Endpoints(change));
+        self.pods.iter_mut().filter(|p| !p.ready).for_each(|p| p.left = p.left.or(Some(now)));
         self.late.push((self.now + self.lag, heard));
         self.catch_up();
     }
@@ -108,16 +117,9 @@ impl Sim {
         for (address, ready) in endpoints {
             let known = self.balancers[node].at(*address).map(|c| c.weight);
             match (known, ready) {
-                (None, true) => {
-                    self.balancers[node].add(*address);
-                    self.tell_dest(node, *address, IpvsDestChange::Added);
-                }
-                (Some(1), false) => {
-                    if let Some(c) = self.balancers[node].at(*address) {
-                        c.weight = 0;
-                    }
-                    self.tell_dest(node, *address, IpvsDestChange::Edited);
-                }
+                (None, true) => self.add_dest(node, *address),
+                (Some(1..), false) => self.weigh(node, *address, 0),
+                (Some(0), true) => self.weigh(node, *address, 1),
                 _ => {}
             }
         }
@@ -126,6 +128,31 @@ impl Sim {
             self.balancers[node].list.iter().map(|c| c.address).filter(|a| !there(*a)).collect();
         for address in left {
             self.delete_dest(node, address);
+        }
+    }
+
+    pub fn weigh(&mut self, node: usize, address: SocketAddr, weight: i32) {
+        self.balancers[node].weigh(address, weight);
+        self.tell_dest(node, address, IpvsDestChange::Edited);
+    }
+
+    pub fn add_dest(&mut self, node: usize, address: SocketAddr) {
+        let weight = if self.setup.scheduler.has_weights() { 1 + self.random.below(4) as i32 } else { 1 };
+        self.balancers[node].add(address, weight);
+        self.tell_dest(node, address, IpvsDestChange::Added);
+    }
+
+    /// Every destination that takes connections gets another weight, where weights count.
+    fn reweigh(&mut self) {
+        if !self.setup.scheduler.has_weights() {
+            return;
+        }
+        for node in 0..self.balancers.len() {
+            let takers = self.balancers[node].list.iter().filter(|c| c.weight > 0).map(|c| c.address);
+            for address in takers.collect::<Vec<_>>() {
+                let weight = 1 + self.random.below(6) as i32;
+                self.weigh(node, address, weight);
+            }
         }
     }
 
@@ -149,7 +176,12 @@ impl Sim {
     }
 
     pub fn service(&self) -> IpvsService {
-        IpvsService { protocol: 6, address: Some(VIP), fwmark: 0, scheduler: self.setup.scheduler.name().into() }
+        IpvsService {
+            protocol: self.protocol(),
+            address: Some(VIP),
+            fwmark: 0,
+            scheduler: self.setup.scheduler.name().into(),
+        }
     }
 
     pub fn tell_node_ready(&mut self, nth: u32, ready: bool) {

@@ -1,18 +1,15 @@
 //! Connections of the simulation: what the run's journal and the nodes' observers tell of their begin and end.
 
 use super::balance::Director;
-use super::{MS, Sim, Truth, US, VIP};
+use super::{MS, Sim, US, VIP};
 use std::net::SocketAddr;
-use tg_model::counts::Counts;
-use tg_model::histogram::Histogram;
-use tg_model::id::{ConnId, SlotId};
-use tg_model::journal::{AttemptFailed, Closed, Established, Identified, Line, Sample, Totals};
+use tg_model::id::ConnId;
+use tg_model::journal::Established;
 use tg_model::node_event::{
-    Conntrack, ConntrackPhase, ConntrackStatus, IpvsConn, IpvsConnPhase, IpvsDecision, Netns, NodeEvent, ProxyConn,
-    ProxyConnPhase, ProxyDecision, ProxyEnd, Reset, StateChange, TcpState, Tuple,
+    Candidate, Conntrack, ConntrackPhase, ConntrackStatus, IpvsConn, IpvsConnPhase, IpvsDecision, Netns, NodeEvent,
+    ProxyConn, ProxyConnPhase, ProxyDecision, ProxyEnd, Reset, StateChange, TcpState, Tuple,
 };
 use tg_model::outcome::{AttemptFailure, EndReason};
-use tg_model::tcp_info::TcpInfo;
 use tg_model::verdict::Cause;
 
 /// A connection that is alive.
@@ -27,6 +24,8 @@ pub struct Live {
     pub behind: Tuple,
     pub placed_by: Cause,
     pub avoidable: bool,
+    /// It is UDP and goes to another pod than before, and why.
+    pub moved: Option<Cause>,
 }
 
 pub fn node_netns() -> Netns {
@@ -34,9 +33,11 @@ pub fn node_netns() -> Netns {
 }
 
 impl Sim {
-    fn client_tuple(&mut self, slot: u32) -> Tuple {
+    pub fn client_tuple(&mut self, slot: u32) -> Tuple {
         let port = self.next_port.entry(slot).or_default();
-        *port = (*port + 1) % self.setup.ports;
+        if !self.setup.scenario.has_fixed_ports() {
+            *port = (*port + 1) % self.setup.ports;
+        }
         let nth = slot * u32::from(self.setup.ports) + u32::from(*port);
         let [host, port] = [nth / 40_000 + 1, nth % 40_000 + 20_000];
         Tuple { src: SocketAddr::from(([198, 51, 100, host as u8], port as u16)), dst: VIP }
@@ -82,12 +83,52 @@ impl Sim {
         }
     }
 
-    fn attempt(&mut self, slot: u32) -> bool {
-        let (at, client) = (self.now, self.client_tuple(slot));
-        let node = if self.setup.nodes > 1 { (client.src.port() as usize / 3) % self.setup.nodes as usize } else { 0 };
+    /// An attempt begins now: with which ends, by which node.
+    pub fn attempted(&mut self, slot: u32) -> (u64, Tuple, usize) {
+        let client = self.client_tuple(slot);
+        (self.now, client, self.node_of(client))
+    }
+
+    fn node_of(&self, client: Tuple) -> usize {
+        if self.setup.nodes > 1 { (client.src.port() as usize / 3) % self.setup.nodes as usize } else { 0 }
+    }
+
+    /// The node that the slot's next attempt comes by.
+    pub fn next_node(&mut self, slot: u32) -> usize {
+        let before = self.next_port.get(&slot).copied();
+        let client = self.client_tuple(slot);
+        self.next_port.insert(slot, before.unwrap_or_default());
+        self.node_of(client)
+    }
+
+    /// Nobody takes it.
+    fn nowhere(&mut self, slot: u32, at: u64, node: usize, client: Tuple, candidates: Vec<Candidate>) {
+        let ready = self.pods.iter().any(|p| p.ready);
+        let (failure, cause) = match self.setup.director {
+            Director::Ipvs if ready => (AttemptFailure::Refused, Cause::IpvsNoDestination),
+            Director::Proxy => (AttemptFailure::Timeout, Cause::Unattributed),
+            _ => (AttemptFailure::Refused, Cause::Unattributed),
+        };
+        if self.setup.director == Director::Ipvs {
+            let total = candidates.len() as u32;
+            let decision = IpvsDecision {
+                netns: node_netns(),
+                service: self.service(),
+                client: Some(client.src),
+                chosen: None,
+                candidates,
+                candidates_total: total,
+            };
+            self.event(node, at + 50 * US, "ipvs-decision", NodeEvent::IpvsDecision(decision));
+        }
+        self.fail(slot, at, at + 200 * US, failure, Some(VIP), cause);
+    }
+
+    pub fn attempt(&mut self, slot: u32) -> bool {
+        let (at, client, node) = self.attempted(slot);
         let candidates = self.balancers[node].list.clone();
-        let Some(chosen) = self.balancers[node].choose(&mut self.random) else {
-            self.failed(slot, at, AttemptFailure::Timeout);
+        let Some(chosen) = self.balancers[node].choose(client.src, &mut self.random) else {
+            self.nowhere(slot, at, node, client, candidates);
             return false;
         };
         let pod = self.pod_at(chosen);
@@ -96,7 +137,8 @@ impl Sim {
         if self.pods[pod].stopped {
             let reset = self.reset(pod, at + 100 * US, behind.reversed(), false);
             self.event(self.pods[pod].node, at + 100 * US, "send-reset", reset);
-            self.failed(slot, at, AttemptFailure::Refused);
+            let cause = self.lag_of(pod, at, false).unwrap_or(Cause::Unattributed);
+            self.fail(slot, at, at + 200 * US, AttemptFailure::Refused, Some(VIP), cause);
             return false;
         }
         self.established(slot, at, node, pod, client, behind);
@@ -104,7 +146,7 @@ impl Sim {
     }
 
     /// What the balancer's node tells of a new connection.
-    fn tell_binding(
+    pub fn tell_binding(
         &mut self,
         node: usize,
         at: u64,
@@ -128,7 +170,7 @@ impl Sim {
                 let conn = IpvsConn {
                     phase: IpvsConnPhase::Made,
                     netns: node_netns(),
-                    protocol: 6,
+                    protocol: self.protocol(),
                     client: client.src,
                     service: VIP,
                     destination: behind.dst,
@@ -144,7 +186,7 @@ impl Sim {
             }
             Director::Proxy => {
                 let decision = ProxyDecision {
-                    protocol: 6,
+                    protocol: self.protocol(),
                     service: VIP,
                     scheduler,
                     client: client.src,
@@ -163,7 +205,7 @@ impl Sim {
         let entry = Conntrack {
             phase,
             netns: node_netns(),
-            protocol: 6,
+            protocol: self.protocol(),
             original: client,
             reply: behind.reversed(),
             status: ConntrackStatus(1 << 5),
@@ -181,7 +223,7 @@ impl Sim {
         backend: Tuple,
         end: Option<ProxyEnd>,
     ) {
-        let event = NodeEvent::ProxyConn(ProxyConn { phase, protocol: 6, client, backend, end });
+        let event = NodeEvent::ProxyConn(ProxyConn { phase, protocol: self.protocol(), client, backend, end });
         self.event(node, at, "userspace-director", event);
     }
 
@@ -194,61 +236,35 @@ impl Sim {
         NodeEvent::ResetSent(Reset { tuple, netns: self.pod_netns(pod), reason, socket, client: None })
     }
 
-    fn failed(&mut self, slot: u32, at: u64, failure: AttemptFailure) {
-        let ended = at + 200 * US;
-        let line = AttemptFailed {
-            slot: SlotId(slot),
-            started_ns: Sim::run_ns(at),
-            ended_ns: Sim::run_ns(ended),
-            failure,
-            errno: None,
-            detail: None,
-            remote: Some(VIP),
-        };
-        self.told.run.push((ended, Line::AttemptFailed(line)));
-    }
-
-    fn established(&mut self, slot: u32, at: u64, node: usize, pod: usize, client: Tuple, behind: Tuple) {
-        let nth = self.next_nth.entry(slot).or_default();
-        let conn = ConnId { slot: SlotId(slot), nth: *nth };
-        *nth += 1;
-        let up = at + 180 * US;
-        let established = Established {
-            conn,
-            first_attempt_ns: Sim::run_ns(at),
-            attempt_ns: Sim::run_ns(at),
-            established_ns: Sim::run_ns(up),
-            failed_attempts: 0,
-            local: client.src,
-            remote: client.dst,
-        };
-        self.told.run.push((up, Line::Established(established.clone())));
-        let host = Some(self.pods[pod].told.name.clone());
-        let identified = Identified { conn, at_ns: Sim::run_ns(up + 400 * US), host, identity: None };
-        self.told.run.push((up + 400 * US, Line::Identified(identified)));
-        if self.setup.director != Director::Proxy {
-            self.state(pod, at + 120 * US, behind, TcpState::SynRecv, TcpState::Established);
-        }
-        let (placed_by, avoidable) = self.placing(conn, pod, at);
-        let live = Live { established, node, pod, client, behind, placed_by, avoidable };
-        self.live.insert(slot, live);
-    }
-
     /// What really put it there, in the world as it is now.
-    fn placing(&self, conn: ConnId, pod: usize, _at: u64) -> (Cause, bool) {
+    pub fn placing(&self, conn: ConnId, pod: usize, at: u64) -> (Cause, bool) {
         let p = &self.pods[pod];
         let replaced = conn.nth > 0;
         let stays = self.pods.iter().any(|p| p.ready && (p.new || !self.upgrading));
-        let cause = match () {
-            () if !p.ready && (p.terminating || p.stopped) => Cause::EndpointLag,
-            () if replaced && self.upgrading && !p.new => Cause::RescheduledToDoomed,
-            () => Cause::Scheduled,
+        let doomed = self.upgrading && !p.new || p.terminating;
+        let cause = match self.lag_of(pod, at, true) {
+            Some(cause) => cause,
+            None if replaced && doomed => Cause::RescheduledToDoomed,
+            None => Cause::Scheduled,
         };
         (cause, replaced && cause != Cause::Scheduled && stays)
     }
 
+    /// Which lag it is that a pod is met which takes no more, if it is one. When a balancer of IPVS follows is told;
+    /// any other's record bears only how late it still led there, and so does that of an attempt.
+    fn lag_of(&self, pod: usize, at: u64, placed: bool) -> Option<Cause> {
+        let p = &self.pods[pod];
+        let serves = p.terminating && !p.stopped && !self.pods.iter().any(|p| p.ready);
+        let left = p.left.filter(|_| !p.ready && !serves)?;
+        let told = if placed && self.setup.director == Director::Ipvs { self.lag } else { at - left };
+        Some(if told >= 5_000 * MS { Cause::ProxyStall } else { Cause::EndpointLag })
+    }
+
     /// The pod's socket changes its state.
     pub fn state(&mut self, pod: usize, at: u64, behind: Tuple, from: TcpState, to: TcpState) {
+        if self.setup.scenario.is_udp() {
+            return;
+        }
         let netns = self.pod_netns(pod);
         let change = StateChange { tuple: behind.reversed(), netns, from, to, client: None };
         self.event(self.pods[pod].node, at, "tcp-state", NodeEvent::TcpState(change));
@@ -272,66 +288,6 @@ impl Sim {
             _ => self.state(live.pod, at, live.behind, TcpState::Established, TcpState::FinWait1),
         }
         self.lost(slot, at + 80 * US, reason, 0, None, cause);
-    }
-
-    /// The run tells of a loss; the truth is kept, the balancer forgets it.
-    pub fn lost(&mut self, slot: u32, at: u64, reason: EndReason, detection: u64, tcp: Option<TcpInfo>, cause: Cause) {
-        let Some(live) = self.live.remove(&slot) else { return };
-        if let Some(c) = self.balancers[live.node].at(live.behind.dst) {
-            c.active = c.active.saturating_sub(1);
-        }
-        if self.setup.director == Director::Rules && cause == Cause::PodTerminated {
-            self.conntrack(live.node, at + 900 * MS, ConntrackPhase::Destroyed, live.client, live.behind);
-        }
-        let conn = live.established.conn;
-        self.truth.insert(conn, Truth { ended_by: cause, placed_by: live.placed_by, avoidable: live.avoidable });
-        self.closed(live, at, reason, detection, tcp);
-        self.now = self.now.max(at) + 20 * US;
-    }
-
-    fn closed(&mut self, live: Live, at: u64, reason: EndReason, detection_ns: u64, tcp: Option<TcpInfo>) {
-        let closed = Closed {
-            established: live.established,
-            ended_ns: Sim::run_ns(at),
-            reason,
-            errno: None,
-            detail: None,
-            detection_ns,
-            host: Some(self.pods[live.pod].told.name.clone()),
-            identity: None,
-            counts: Counts::default(),
-            tcp,
-        };
-        self.told.run.push((at, Line::Closed(Box::new(closed))));
-    }
-
-    /// The plan's end.
-    pub fn complete(&mut self, slot: u32) {
-        if let Some(live) = self.live.remove(&slot) {
-            let at = self.now;
-            self.closed(live, at, EndReason::Completed, 0, None);
-        }
-    }
-
-    /// A sample of the second that ends now, with the worst lateness.
-    pub fn sample(&mut self, late_ns: u64) {
-        let mut lateness = Histogram::default();
-        lateness.record(30_000);
-        lateness.record(late_ns.max(1));
-        let none = Histogram::default().encode();
-        let at_ns = Sim::run_ns(self.now);
-        let sample = Sample {
-            at_ns,
-            since_ns: at_ns.saturating_sub(1_500 * MS),
-            realtime_ns: 0,
-            active: 0,
-            connecting: 0,
-            totals: Totals::default(),
-            latency: none.clone(),
-            service_time: none,
-            lateness: lateness.encode(),
-        };
-        self.told.run.push((self.now, Line::Sample(Box::new(sample))));
     }
 
     /// Slots whose connection is on a pod.

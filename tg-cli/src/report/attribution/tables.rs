@@ -159,7 +159,7 @@ pub fn effects(page: &mut Page, effects: &[Effect]) {
     });
 }
 
-/// Evidence that was lost, and causes that are not looked for.
+/// Evidence that was lost, and causes that these journals cannot confirm.
 pub fn evidence(page: &mut Page, v: &RunVerdict) {
     page.line("");
     if v.evidence_lost.is_empty() {
@@ -183,6 +183,9 @@ pub fn evidence(page: &mut Page, v: &RunVerdict) {
     }
     let not: Vec<&str> = v.not_covered.iter().map(|n| n.cause.name()).collect();
     if !not.is_empty() {
-        page.wrapped("", &format!("Causes not looked for yet: {} (--format json says why).", not.join(", ")));
+        page.wrapped(
+            "",
+            &format!("Causes that these journals cannot confirm: {} (--format json says why).", not.join(", ")),
+        );
     }
 }

@@ -94,3 +94,13 @@ pub(super) fn by_netlink(status: &mut ProgramStatus, error: Option<&str>) {
         }
     }
 }
+
+/// How conntrack's tables are looked at.
+pub(super) fn of_tables(error: Option<std::io::Error>) -> ProgramStatus {
+    let (refused, cost) = match error {
+        None => (Vec::new(), None),
+        Some(e) => (vec![format!("nfnetlink: {e}")], Some("a table without room is not seen".into())),
+    };
+    let way = refused.is_empty().then(|| "nfnetlink, once a second".into());
+    ProgramStatus { program: name::CONNTRACK_TABLE.into(), way, refused, cost, times: TimeSource::Reader }
+}

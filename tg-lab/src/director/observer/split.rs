@@ -145,6 +145,7 @@ fn of_event(event: &NodeEvent) -> Option<&Netns> {
         NodeEvent::IpvsDest(e) => &e.netns,
         NodeEvent::Segments(e) => &e.flow.netns,
         NodeEvent::Drop(e) => &e.netns,
+        NodeEvent::ConntrackTable(e) => &e.netns,
         NodeEvent::ProxyDecision(_) | NodeEvent::ProxyConn(_) => return None,
     })
 }

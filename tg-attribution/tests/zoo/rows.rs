@@ -1,0 +1,141 @@
+//! Rows of the zoo one by one: what each is found as where the evidence is whole, where a piece of it is missing, and
+//! where something else only looks like it.
+
+use super::confusion::{lies, pairs, troubles};
+use super::sim::{Director, PROGRAMS, Scenario, Setup, Zoo, simulate};
+use super::{every_setup, plain};
+use std::collections::BTreeMap;
+use tg_attribution::attribute;
+use tg_model::verdict::{Cause, Finding, Grade};
+
+/// What was found of everything with that truth, each once.
+fn found(zoo: &Zoo, truth: Cause) -> Vec<(Cause, Grade)> {
+    let run = attribute(&zoo.inputs);
+    let mut all = BTreeMap::new();
+    let mut count = |t: Cause, f: &Finding| {
+        if t == truth {
+            all.insert((f.cause.name(), f.grade as u8), (f.cause, f.grade));
+        }
+    };
+    for (_, t, v) in pairs(zoo, &run) {
+        count(t.ended_by, &v.ended_by);
+        count(t.placed_by, &v.placed_by);
+    }
+    troubles(zoo, &run).iter().for_each(|(_, t, f)| count(*t, f));
+    all.into_values().collect()
+}
+
+fn setup(scenario: Scenario, director: Director) -> Setup {
+    Setup { nodes: 3, slots: 60, replicas: 6, ..plain(scenario, director) }
+}
+
+#[track_caller]
+fn is(scenario: Scenario, director: Director, truth: Cause, wanted: &[(Cause, Grade)]) {
+    let zoo = simulate(setup(scenario, director));
+    assert_eq!(found(&zoo, truth), wanted, "{scenario:?} {director:?}");
+}
+
+/// The same without a program.
+#[track_caller]
+fn without(program: &'static str, scenario: Scenario, director: Director, truth: Cause, wanted: &[(Cause, Grade)]) {
+    let zoo = simulate(Setup { without: Some(program), ..setup(scenario, director) });
+    assert_eq!(found(&zoo, truth), wanted, "{scenario:?} {director:?} without {program}");
+}
+
+const SURE: Grade = Grade::Confirmed;
+const MAYBE: Grade = Grade::Suspected;
+const NOTHING: (Cause, Grade) = (Cause::Unattributed, Grade::Unattributed);
+
+#[test]
+fn a_port_that_meets_an_old_entry() {
+    let stale = Cause::IpvsPortReuseStale;
+    is(Scenario::PortReuse, Director::Ipvs, stale, &[(stale, SURE)]);
+    without("ipvs-dest", Scenario::PortReuse, Director::Ipvs, stale, &[(Cause::EndpointLag, MAYBE)]);
+    for scheduled in found(&simulate(setup(Scenario::PortReuseUnseen, Director::Ipvs)), Cause::Scheduled) {
+        assert!(scheduled.0 != stale, "{scheduled:?}");
+    }
+}
+
+#[test]
+fn a_syn_that_ipvs_dropped_is_never_sure() {
+    let drop = Cause::IpvsReuseSynDrop;
+    is(Scenario::SynDrop, Director::Ipvs, drop, &[(drop, MAYBE)]);
+    is(Scenario::SynLost, Director::Ipvs, Cause::Unattributed, &[NOTHING]);
+}
+
+#[test]
+fn ipvs_with_nowhere_to_lead_to() {
+    let none = Cause::IpvsNoDestination;
+    is(Scenario::NoDestination, Director::Ipvs, none, &[(none, SURE)]);
+    without("ipvs-decision", Scenario::NoDestination, Director::Ipvs, none, &[NOTHING]);
+}
+
+#[test]
+fn a_balancer_that_is_seconds_late() {
+    let stall = Cause::ProxyStall;
+    is(Scenario::Stall, Director::Ipvs, stall, &[(stall, SURE)]);
+    // What tells when it followed is missing: so late it still led there, that is left.
+    without("ipvs-dest", Scenario::Stall, Director::Ipvs, stall, &[(stall, SURE)]);
+    is(Scenario::Stall, Director::Rules, stall, &[(stall, SURE)]);
+    is(Scenario::Lag, Director::Ipvs, Cause::EndpointLag, &[(Cause::EndpointLag, SURE)]);
+    // Those that end and still serve are no lag where no other is ready.
+    is(Scenario::ScaleDown, Director::Ipvs, Cause::RescheduledToDoomed, &[(Cause::RescheduledToDoomed, SURE)]);
+}
+
+#[test]
+fn conntrack_without_room() {
+    let full = Cause::ConntrackFull;
+    is(Scenario::ConntrackFull, Director::Rules, full, &[(full, SURE)]);
+    without("drop", Scenario::ConntrackFull, Director::Rules, full, &[(full, MAYBE)]);
+    without("conntrack-table", Scenario::ConntrackFull, Director::Rules, full, &[NOTHING]);
+    is(Scenario::Firewall, Director::Rules, Cause::Unattributed, &[NOTHING]);
+}
+
+#[test]
+fn a_node_without_endpoints_of_its_own() {
+    let drained = Cause::DrainLocal;
+    is(Scenario::DrainLocal, Director::Rules, drained, &[(drained, SURE)]);
+    is(Scenario::DrainUntold, Director::Rules, drained, &[(drained, MAYBE)]);
+    without("drop", Scenario::DrainLocal, Director::Rules, drained, &[NOTHING]);
+}
+
+#[test]
+fn a_name_that_does_not_resolve_and_a_machine_that_refuses() {
+    is(Scenario::NoName, Director::Rules, Cause::NameResolution, &[(Cause::NameResolution, SURE)]);
+    is(Scenario::NoName, Director::Rules, Cause::LocalError, &[(Cause::LocalError, SURE)]);
+}
+
+#[test]
+fn flows_of_udp() {
+    let (stale, moved, ended) = (Cause::UdpStaleEntry, Cause::UdpMoved, Cause::PodTerminated);
+    for (director, entries) in [(Director::Ipvs, "ipvs-conn"), (Director::Rules, "conntrack")] {
+        is(Scenario::UdpUpgrade, director, ended, &[(ended, SURE)]);
+        is(Scenario::UdpStale, director, stale, &[(stale, SURE)]);
+        is(Scenario::UdpStaleUntold, director, stale, &[(stale, MAYBE)]);
+        is(Scenario::UdpSilent, director, Cause::Unattributed, &[NOTHING]);
+        is(Scenario::UdpMoved, director, moved, &[(moved, SURE)]);
+        is(Scenario::UdpFlushed, director, Cause::Unattributed, &[(moved, MAYBE)]);
+        is(Scenario::UdpDrained, director, ended, &[(ended, SURE)]);
+        without(entries, Scenario::UdpMoved, director, moved, &[(moved, MAYBE)]);
+    }
+}
+
+/// Whatever program could not be attached: what is confirmed is true. The other way round a whole record confirms more.
+#[test]
+fn a_program_less_confirms_nothing_that_is_wrong() {
+    for setup in every_setup(1) {
+        for (program, _) in PROGRAMS {
+            let setup = Setup { without: Some(program), slots: 12, ..setup };
+            let zoo = simulate(setup);
+            let run = attribute(&zoo.inputs);
+            for (conn, truth, v) in pairs(&zoo, &run) {
+                assert!(!lies(truth.ended_by, &v.ended_by), "{setup:?} {conn} {truth:?} {:#?}", v.ended_by);
+                let lag = truth.placed_by == Cause::ProxyStall && v.placed_by.cause == Cause::EndpointLag;
+                assert!(lag || !lies(truth.placed_by, &v.placed_by), "{setup:?} {conn} {truth:?} {:#?}", v.placed_by);
+            }
+            for (happened, truth, finding) in troubles(&zoo, &run) {
+                assert!(!lies(truth, &finding), "{setup:?} {happened:?} {truth:?} {finding:#?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Attempts that fail.
+
+use super::faults::third_party;
+use super::{MS, Sim, VIP};
+use tg_model::node_event::{ConntrackTable, Drop, Netns, NodeEvent, Tuple};
+use tg_model::outcome::AttemptFailure;
+use tg_model::verdict::Cause;
+
+/// Until an attempt is given up.
+const CONNECT_TIMEOUT: u64 = 5_000 * MS;
+
+/// Some connections are reset, of which those by a node of `nodes` cannot come again.
+fn lose(sim: &mut Sim, nodes: impl Fn(usize) -> bool) -> Vec<u32> {
+    let slots: Vec<u32> = sim.live.keys().copied().collect();
+    let mut lost = Vec::new();
+    for slot in slots.into_iter().step_by(2) {
+        sim.now += 3 * MS;
+        third_party(sim, slot);
+        if nodes(sim.next_node(slot)) {
+            lost.push(slot);
+        } else {
+            sim.connect(slot);
+        }
+    }
+    lost
+}
+
+/// Each tries, side by side, and its SYNs are dropped on its node.
+fn dropped(sim: &mut Sim, slots: &[u32], cause: Cause) {
+    let began = sim.now;
+    for slot in slots {
+        sim.now += 2 * MS;
+        let (at, client, node) = sim.attempted(*slot);
+        for again in [0, 1_000 * MS, 3_000 * MS] {
+            drop_syn(sim, node, at + again + MS, client);
+        }
+        sim.fail(*slot, at, at + CONNECT_TIMEOUT, AttemptFailure::Timeout, Some(VIP), cause);
+    }
+    sim.now = began + CONNECT_TIMEOUT + 1_000 * MS;
+}
+
+fn drop_syn(sim: &mut Sim, node: usize, at: u64, client: Tuple) {
+    let reason = "NETFILTER_DROP".into();
+    let drop = Drop { tuple: client, protocol: 6, netns: Netns::default(), reason, client: Some(client) };
+    sim.event(node, at, "drop", NodeEvent::Drop(drop));
+}
+
+/// What the first node's observer tells of its table, once a second.
+fn table(sim: &mut Sim, from: u64, seconds: u64, dropped: u64) {
+    for second in 1..=seconds {
+        let at = from + second * 1_000 * MS;
+        let since_ns = super::journals::node_ns(at - 1_000 * MS);
+        let (entries, max) = (262_100, 262_144);
+        let (insert_failed, early_dropped) = (0, 9);
+        let netns = Netns::default();
+        let event = ConntrackTable { netns, since_ns, entries, max, dropped, insert_failed, early_dropped };
+        sim.event(0, at, "conntrack-table", NodeEvent::ConntrackTable(event));
+    }
+}
+
+pub fn conntrack_full(sim: &mut Sim) {
+    let slots = lose(sim, |node| node == 0);
+    table(sim, sim.now - 500 * MS, 7, 40);
+    dropped(sim, &slots, Cause::ConntrackFull);
+    slots.into_iter().for_each(|slot| sim.connect(slot));
+}
+
+/// A rule that somebody wrote drops them, and the table had room still.
+pub fn firewall(sim: &mut Sim) {
+    let slots = lose(sim, |node| node == 0);
+    table(sim, sim.now - 500 * MS, 7, 0);
+    dropped(sim, &slots, Cause::Unattributed);
+    slots.into_iter().for_each(|slot| sim.connect(slot));
+}
+
+/// The pods of the first node go; who comes by it is dropped from then on.
+pub fn drain_local(sim: &mut Sim) {
+    let gone: Vec<usize> = (0..sim.pods.len()).filter(|p| sim.pods[*p].node == 0).collect();
+    let elsewhere = sim.pods.iter().any(|p| p.ready && p.node != 0);
+    for pod in gone {
+        sim.terminate(pod);
+        sim.now += 20 * MS;
+    }
+    let slots = lose(sim, |node| node == 0);
+    let cause = if elsewhere { Cause::DrainLocal } else { Cause::Unattributed };
+    dropped(sim, &slots, cause);
+}
+
+pub fn no_name(sim: &mut Sim) {
+    let slots = lose(sim, |_| true);
+    for (nth, slot) in slots.iter().enumerate() {
+        let at = sim.now;
+        // Every third is refused by its own machine: that is not the name.
+        let (remote, cause) = if nth % 3 == 0 { (Some(VIP), Cause::LocalError) } else { (None, Cause::NameResolution) };
+        sim.fail(*slot, at, at + 30 * MS, AttemptFailure::LocalError, remote, cause);
+        sim.now += 40 * MS;
+        sim.connect(*slot);
+    }
+}

@@ -1,0 +1,106 @@
+//! How full conntrack's table is in each namespace that is listened to: asked by netlink. Changes when how it is
+//! asked does.
+
+use super::enter;
+use crate::conntrack_table::{Counters, Table, counters_request, parse, room_request};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
+use nix::libc;
+use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::time::TimeVal;
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use tg_model::node_event::{ConntrackTable, Netns};
+
+/// The kernel's messages are no longer than this.
+const DATAGRAM_MAX: usize = 64 << 10;
+
+struct Asked {
+    socket: Socket,
+    counters: Counters,
+    at_ns: u64,
+}
+
+/// The tables, by their namespaces' inodes.
+#[derive(Default)]
+pub struct Tables(HashMap<u32, Asked>);
+
+impl Tables {
+    /// Asks a namespace from now on. `file`: `None` for the observer's own.
+    pub fn listen(&mut self, inode: u32, file: Option<&Path>, at_ns: u64) -> io::Result<()> {
+        let socket = match file {
+            None => open(),
+            Some(file) => enter::within(file, open)?,
+        }?;
+        let counters = ask(&socket)?.counters;
+        self.0.insert(inode, Asked { socket, counters, at_ns });
+        Ok(())
+    }
+
+    /// Asks a namespace no longer. A socket keeps it alive otherwise.
+    pub fn leave(&mut self, inode: u32) {
+        self.0.remove(&inode);
+    }
+
+    /// Asks all of them. Gives those that are nearly full, or could not take something in since the last time.
+    pub fn look(&mut self, now: u64) -> Vec<ConntrackTable> {
+        self.0.iter_mut().filter_map(|(inode, asked)| asked.look(*inode, now)).collect()
+    }
+}
+
+impl Asked {
+    /// One that does not answer is asked again the next time: its counters go on.
+    fn look(&mut self, inode: u32, now: u64) -> Option<ConntrackTable> {
+        let table = ask(&self.socket).ok()?;
+        let came = table.counters.since(self.counters);
+        let since_ns = std::mem::replace(&mut self.at_ns, now);
+        self.counters = table.counters;
+        let (entries, max) = table.room?;
+        (table.nearly_full() || came != Counters::default()).then(|| ConntrackTable {
+            netns: Netns { inode, ..Netns::default() },
+            since_ns,
+            entries: entries.into(),
+            max: max.into(),
+            dropped: came.dropped.into(),
+            insert_failed: came.insert_failed.into(),
+            early_dropped: came.early_dropped.into(),
+        })
+    }
+}
+
+fn open() -> io::Result<Socket> {
+    let mut socket = Socket::new(NETLINK_NETFILTER)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    // The observer must not wait for ever for an answer that does not come.
+    setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(1, 0))?;
+    Ok(socket)
+}
+
+fn ask(socket: &Socket) -> io::Result<Table> {
+    let mut table = Table::default();
+    let mut buffer = Vec::with_capacity(DATAGRAM_MAX);
+    // What is left of an answer that was not waited for.
+    while socket.recv(&mut buffer, libc::MSG_DONTWAIT).is_ok() {
+        buffer.clear();
+    }
+    socket.send(&counters_request(), 0)?;
+    receive(socket, &mut buffer, &mut table, |t| t.done)?;
+    socket.send(&room_request(), 0)?;
+    receive(socket, &mut buffer, &mut table, |t| t.room.is_some())?;
+    Ok(table)
+}
+
+fn receive(socket: &Socket, buffer: &mut Vec<u8>, table: &mut Table, over: impl Fn(&Table) -> bool) -> io::Result<()> {
+    while !over(table) {
+        buffer.clear();
+        socket.recv(buffer, 0)?;
+        parse(buffer, table);
+        match table.error {
+            Some(errno) => return Err(io::Error::from_raw_os_error(errno)),
+            None if buffer.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
+            None => {}
+        }
+    }
+    Ok(())
+}
