@@ -10,7 +10,7 @@ mod input;
 #[allow(dead_code)]
 mod span;
 #[path = "../../tg-cli/src/report/text/mod.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod text;
 
 use input::Input;
