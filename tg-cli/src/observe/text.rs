@@ -206,8 +206,8 @@ mod tests {
             times: TimeSource::Kernel,
         };
         let said = status(std::slice::from_ref(&program));
-        assert_eq!(said, ["drop           off: BTF tracepoint kfree_skb: EPERM; no drops"]);
+        assert_eq!(said, ["drop            off: BTF tracepoint kfree_skb: EPERM; no drops"]);
         program = ProgramStatus { way: Some("here".into()), refused: Vec::new(), cost: None, ..program };
-        assert_eq!(status(&[program]), ["drop           here"]);
+        assert_eq!(status(&[program]), ["drop            here"]);
     }
 }

@@ -53,19 +53,25 @@ fn watch(handle: &RunHandle, signals: &mut StopSignals, display: Display) {
     let display = Mutex::new(display);
     let closer = signals.handle();
     let shown = || display.lock().unwrap_or_else(PoisonError::into_inner);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while let Some(stop) = signals.wait() {
-                match stop {
-                    Stop::InOrder => {
-                        handle.stop();
-                        shown().erase();
-                        output::stderr("Stopping: echoes still out are awaited. Once more to stop at once.");
-                    }
-                    Stop::AtOnce => handle.abort(),
+    let obey = || {
+        while let Some(stop) = signals.wait() {
+            match stop {
+                Stop::InOrder => {
+                    handle.stop();
+                    let mut display = shown();
+                    display.erase();
+                    output::stderr("Stopping: echoes still out are awaited. Once more to stop at once.");
                 }
+                Stop::AtOnce => handle.abort(),
             }
-        });
+        }
+    };
+    std::thread::scope(|scope| {
+        if let Err(e) = std::thread::Builder::new().name("tg-signals".into()).spawn_scoped(scope, obey) {
+            // Better none than one that could only be killed, and would tell nothing.
+            handle.stop();
+            output::stderr(&format!("error: starting the thread that waits for signals: {e}; the run is stopped"));
+        }
         loop {
             let patience = shown().tick(|| handle.snapshot());
             if handle.wait_for(patience) {

@@ -52,9 +52,13 @@ impl StopSignals {
         self.idle.store(true, Ordering::SeqCst);
     }
 
-    /// Waits for the next one.
+    /// Waits for the next one. `None`: [`StopSignals::handle`] was closed.
     pub fn wait(&mut self) -> Option<Stop> {
-        let came = self.signals.wait().count();
+        let mut came = 0;
+        // It may wake up for a signal that it has told of already.
+        while came == 0 && !self.signals.handle().is_closed() {
+            came = self.signals.wait().count();
+        }
         let before = self.count;
         self.count += came;
         asked(before, came)

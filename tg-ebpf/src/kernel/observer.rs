@@ -264,7 +264,7 @@ impl Observer {
         NodeLine::Gap(Gap { program: program.into(), cpu: None, from_ns: self.last_tick_ns, to_ns: now, lost, cause })
     }
 
-    /// What is read once a second: counters, losses, namespaces that came.
+    /// What is read now and then: counters, losses, namespaces that came.
     pub fn tick(&mut self, lines: &mut Vec<NodeLine>) -> Result<(), ObserveError> {
         let now = since(self.settings.origin_ns);
         self.look_for_namespaces(now, lines)?;

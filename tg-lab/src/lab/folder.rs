@@ -87,7 +87,15 @@ fn remove_stale(parent: &Path, user: Uid) {
         // Of the entry itself: a link to a folder is none.
         let is_ours = entry.metadata().is_ok_and(|m| m.is_dir() && m.uid() == user.as_raw());
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !is_ours || !name.starts_with(PREFIX) || !path.join(LOCK).is_file() {
+        if !is_ours || !name.starts_with(PREFIX) {
+            continue;
+        }
+        if name.ends_with(GONE) {
+            // Who removed it was killed, or is still at it.
+            let _ = fs::remove_dir_all(path);
+            continue;
+        }
+        if !path.join(LOCK).is_file() {
             continue;
         }
         let Some(_held) = lock(&path.join(LOCK)) else { continue };
@@ -117,8 +125,8 @@ mod tests {
     fn what_a_killed_lab_left_goes_and_a_living_labs_stays() {
         let parent = tempfile::tempdir().unwrap();
         let path = |name: &str| parent.path().join(name);
-        let [stale, living, foreign] = ["tg-lab-1", "tg-lab-2", "tg-lab-3"].map(path);
-        [&stale, &living, &foreign].into_iter().for_each(|p| fs::create_dir(p).unwrap());
+        let [stale, living, foreign, half_gone] = ["tg-lab-1", "tg-lab-2", "tg-lab-3", "tg-lab-5-gone"].map(path);
+        [&stale, &living, &foreign, &half_gone].into_iter().for_each(|p| fs::create_dir(p).unwrap());
         drop(lock(&stale.join(LOCK)).unwrap());
         let held = lock(&living.join(LOCK)).unwrap();
         // What a link leads to is not below this folder.
@@ -126,7 +134,7 @@ mod tests {
         drop(lock(&elsewhere.path().join(LOCK)).unwrap());
         std::os::unix::fs::symlink(elsewhere.path(), path("tg-lab-4")).unwrap();
         remove_stale(parent.path(), geteuid());
-        assert_eq!([&stale, &living, &foreign].map(|p| p.exists()), [false, true, true]);
+        assert_eq!([&stale, &living, &foreign, &half_gone].map(|p| p.exists()), [false, true, true, false]);
         assert!(path("tg-lab-4").join(LOCK).exists());
         drop(held);
         remove_stale(parent.path(), Uid::from_raw(geteuid().as_raw() + 1));

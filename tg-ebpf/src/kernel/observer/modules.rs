@@ -101,6 +101,6 @@ pub(super) fn of_tables(error: Option<std::io::Error>) -> ProgramStatus {
         None => (Vec::new(), None),
         Some(e) => (vec![format!("nfnetlink: {e}")], Some("a table without room is not seen".into())),
     };
-    let way = refused.is_empty().then(|| "nfnetlink, once a second".into());
+    let way = refused.is_empty().then(|| "nfnetlink, asked with each look at the counters".into());
     ProgramStatus { program: name::CONNTRACK_TABLE.into(), way, refused, cost, times: TimeSource::Reader }
 }
