@@ -100,6 +100,17 @@ fn a_node_without_endpoints_of_its_own() {
 }
 
 #[test]
+fn causes_that_need_dropped_packets_are_not_covered_without_them() {
+    for (less, open) in [(None, false), (Some("drop"), true)] {
+        let zoo = simulate(Setup { without: less, ..setup(Scenario::DrainLocal, Director::Rules) });
+        let run = attribute(&zoo.inputs);
+        for cause in [Cause::ConntrackFull, Cause::DrainLocal] {
+            assert_eq!(run.not_covered.iter().any(|n| n.cause == cause), open, "{cause} without {less:?}");
+        }
+    }
+}
+
+#[test]
 fn a_name_that_does_not_resolve_and_a_machine_that_refuses() {
     is(Scenario::NoName, Director::Rules, Cause::NameResolution, &[(Cause::NameResolution, SURE)]);
     is(Scenario::NoName, Director::Rules, Cause::LocalError, &[(Cause::LocalError, SURE)]);
