@@ -135,6 +135,18 @@ fn lines_that_are_missing_are_a_gap_too_and_so_is_a_journal_without_an_end() {
 }
 
 #[test]
+fn every_hole_of_the_cluster_is_told() {
+    let mut inputs = simulate(plain(Scenario::Upgrade, Director::Ipvs)).inputs;
+    let lines = &mut inputs.cluster.as_mut().unwrap().lines;
+    lines.remove(lines.len() * 2 / 3);
+    lines.remove(lines.len() / 3);
+    lines.pop();
+    let lost = attribute(&inputs).evidence_lost;
+    assert_eq!(lost.iter().map(|e| e.lost).collect::<Vec<_>>(), [Some(1), Some(1), None]);
+    assert!(lost[0].lowered > 0 && lost[1..].iter().all(|e| e.lowered == 0), "{lost:#?}");
+}
+
+#[test]
 fn without_nodes_or_without_the_cluster_nothing_is_confirmed() {
     let zoo = simulate(plain(Scenario::Upgrade, Director::Ipvs));
     let mut run_alone = zoo.inputs.clone();
