@@ -89,6 +89,8 @@ fn conntrack_without_room() {
     without("drop", Scenario::ConntrackFull, Director::Rules, full, &[(full, MAYBE)]);
     without("conntrack-table", Scenario::ConntrackFull, Director::Rules, full, &[NOTHING]);
     is(Scenario::Firewall, Director::Rules, Cause::Unattributed, &[NOTHING]);
+    is(Scenario::FirewallThenFull, Director::Rules, Cause::Unattributed, &[NOTHING]);
+    is(Scenario::DrainedWhileFull, Director::Rules, Cause::DrainLocal, &[(full, MAYBE)]);
 }
 
 #[test]

@@ -73,6 +73,22 @@ pub fn firewall(sim: &mut Sim) {
     slots.into_iter().for_each(|slot| sim.connect(slot));
 }
 
+/// The rule drops them first, and then the table has no more room.
+pub fn firewall_then_full(sim: &mut Sim) {
+    let slots = lose(sim, |node| node == 0);
+    let from = sim.now - 500 * MS;
+    table(sim, from, 4, 0);
+    table(sim, from + 4_000 * MS, 3, 40);
+    dropped(sim, &slots, Cause::Unattributed);
+    slots.into_iter().for_each(|slot| sim.connect(slot));
+}
+
+/// As [`drain_local`], and the node's table has no room for others.
+pub fn drained_while_full(sim: &mut Sim) {
+    table(sim, sim.now - 500 * MS, 30, 40);
+    drain_local(sim);
+}
+
 /// The pods of the first node go; who comes by it is dropped from then on.
 pub fn drain_local(sim: &mut Sim) {
     let gone: Vec<usize> = (0..sim.pods.len()).filter(|p| sim.pods[*p].node == 0).collect();

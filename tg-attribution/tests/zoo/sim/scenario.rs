@@ -65,10 +65,14 @@ pub enum Scenario {
     UdpFlushed,
     /// Its pod is asked to end, and its flows go to another.
     UdpDrained,
+    /// A firewall drops what comes, and conntrack is full only after that.
+    FirewallThenFull,
+    /// A node without pods of its own, whose conntrack has no room either.
+    DrainedWhileFull,
 }
 
 impl Scenario {
-    pub const ALL: [Scenario; 36] = [
+    pub const ALL: [Scenario; 38] = [
         Scenario::Upgrade,
         Scenario::Lag,
         Scenario::Mixed,
@@ -105,6 +109,8 @@ impl Scenario {
         Scenario::UdpMoved,
         Scenario::UdpFlushed,
         Scenario::UdpDrained,
+        Scenario::FirewallThenFull,
+        Scenario::DrainedWhileFull,
     ];
 
     /// Whether such a thing can happen behind that director, with so many nodes.
@@ -116,7 +122,10 @@ impl Scenario {
             Scenario::ConntrackInvalid => director == Director::Rules && !masquerade,
             Scenario::EcmpChange | Scenario::NodeLoss => kernel && nodes > 1,
             Scenario::PodBlackhole | Scenario::ConntrackFull | Scenario::Firewall => kernel,
-            Scenario::DrainLocal | Scenario::DrainUntold => director == Director::Rules && nodes > 1,
+            Scenario::FirewallThenFull => kernel,
+            Scenario::DrainLocal | Scenario::DrainUntold | Scenario::DrainedWhileFull => {
+                director == Director::Rules && nodes > 1
+            }
             Scenario::PortReuse | Scenario::PortReuseUnseen | Scenario::NoDestination => director == Director::Ipvs,
             Scenario::SynDrop | Scenario::SynLost => director == Director::Ipvs,
             Scenario::UdpStale | Scenario::UdpStaleUntold | Scenario::UdpSilent => kernel,
@@ -165,7 +174,7 @@ impl Scenario {
     /// What the cluster tells of the service.
     pub fn policy(self) -> Option<TrafficPolicy> {
         match self {
-            Scenario::DrainLocal => Some(TrafficPolicy::Local),
+            Scenario::DrainLocal | Scenario::DrainedWhileFull => Some(TrafficPolicy::Local),
             Scenario::DrainUntold => None,
             _ => Some(TrafficPolicy::Cluster),
         }
@@ -222,6 +231,8 @@ pub fn play(sim: &mut Sim) {
         Scenario::ConntrackFull => attempts::conntrack_full(sim),
         Scenario::Firewall => attempts::firewall(sim),
         Scenario::DrainLocal | Scenario::DrainUntold => attempts::drain_local(sim),
+        Scenario::FirewallThenFull => attempts::firewall_then_full(sim),
+        Scenario::DrainedWhileFull => attempts::drained_while_full(sim),
         Scenario::UdpUpgrade => udp::upgrade(sim),
         Scenario::UdpStale | Scenario::UdpStaleUntold => udp::stale(sim, false),
         Scenario::UdpSilent => udp::stale(sim, true),
