@@ -69,10 +69,12 @@ pub enum Scenario {
     FirewallThenFull,
     /// A node without pods of its own, whose conntrack has no room either.
     DrainedWhileFull,
+    /// Conntrack of the first node has no room, and the second has no pods of its own.
+    FullAndDrained,
 }
 
 impl Scenario {
-    pub const ALL: [Scenario; 38] = [
+    pub const ALL: [Scenario; 39] = [
         Scenario::Upgrade,
         Scenario::Lag,
         Scenario::Mixed,
@@ -111,6 +113,7 @@ impl Scenario {
         Scenario::UdpDrained,
         Scenario::FirewallThenFull,
         Scenario::DrainedWhileFull,
+        Scenario::FullAndDrained,
     ];
 
     /// Whether such a thing can happen behind that director, with so many nodes.
@@ -123,6 +126,7 @@ impl Scenario {
             Scenario::EcmpChange | Scenario::NodeLoss => kernel && nodes > 1,
             Scenario::PodBlackhole | Scenario::ConntrackFull | Scenario::Firewall => kernel,
             Scenario::FirewallThenFull => kernel,
+            Scenario::FullAndDrained => director == Director::Rules && nodes > 1,
             Scenario::DrainLocal | Scenario::DrainUntold | Scenario::DrainedWhileFull => {
                 director == Director::Rules && nodes > 1
             }
@@ -174,7 +178,7 @@ impl Scenario {
     /// What the cluster tells of the service.
     pub fn policy(self) -> Option<TrafficPolicy> {
         match self {
-            Scenario::DrainLocal | Scenario::DrainedWhileFull => Some(TrafficPolicy::Local),
+            Scenario::DrainLocal | Scenario::DrainedWhileFull | Scenario::FullAndDrained => Some(TrafficPolicy::Local),
             Scenario::DrainUntold => None,
             _ => Some(TrafficPolicy::Cluster),
         }
@@ -232,6 +236,7 @@ pub fn play(sim: &mut Sim) {
         Scenario::Firewall => attempts::firewall(sim),
         Scenario::DrainLocal | Scenario::DrainUntold => attempts::drain_local(sim),
         Scenario::FirewallThenFull => attempts::firewall_then_full(sim),
+        Scenario::FullAndDrained => attempts::full_and_drained(sim),
         Scenario::DrainedWhileFull => attempts::drained_while_full(sim),
         Scenario::UdpUpgrade => udp::upgrade(sim),
         Scenario::UdpStale | Scenario::UdpStaleUntold => udp::stale(sim, false),
