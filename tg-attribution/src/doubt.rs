@@ -13,8 +13,8 @@ pub struct Doubts<'a> {
     /// For each of them: when the last of those up to it ends.
     reach: Vec<i64>,
     lowered: Vec<u64>,
-    /// The cluster's that begins first. From then on what it did not tell of may have happened.
-    cluster: Option<&'a Hole>,
+    /// The cluster's, by when they begin. From the first on what it did not tell of may have happened.
+    cluster: Vec<&'a Hole>,
     lowered_by_cluster: u64,
 }
 
@@ -29,7 +29,8 @@ impl<'a> Doubts<'a> {
             last
         });
         let reach = reach.collect();
-        let cluster = world.cluster.holes.iter().min_by_key(|h| h.from.earliest());
+        let mut cluster: Vec<&Hole> = world.cluster.holes.iter().collect();
+        cluster.sort_by_key(|h| h.from.earliest());
         let lowered = vec![0; holes.len()];
         Doubts { holes, reach, lowered, cluster, lowered_by_cluster: 0 }
     }
@@ -74,7 +75,7 @@ impl<'a> Doubts<'a> {
 
     /// Lowers the finding where it rests on what the cluster did not tell of up to then, and that is not whole.
     pub fn lower_by_cluster(&mut self, finding: &mut Finding, until_ns: i64) {
-        if let Some(hole) = self.cluster.filter(|h| h.from.earliest() <= until_ns)
+        if let Some(hole) = self.cluster.first().filter(|h| h.from.earliest() <= until_ns)
             && rests_on_silence(finding)
         {
             self.lowered_by_cluster += 1;
@@ -94,7 +95,9 @@ impl<'a> Doubts<'a> {
             lowered: *lowered,
         };
         let of_nodes = self.holes.iter().map(|(_, hole)| *hole).zip(&self.lowered);
-        of_nodes.chain(self.cluster.map(|hole| (hole, &self.lowered_by_cluster))).map(one).collect()
+        // It is the cluster's first that lowers.
+        let lowered = [&self.lowered_by_cluster].into_iter().chain(std::iter::repeat(&0));
+        of_nodes.chain(self.cluster.iter().copied().zip(lowered)).map(one).collect()
     }
 }
 

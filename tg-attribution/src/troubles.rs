@@ -8,6 +8,8 @@ mod moved;
 mod slow;
 mod stale;
 mod strays;
+mod times;
+mod undone;
 
 use crate::world::World;
 use tg_model::verdict::Trouble;

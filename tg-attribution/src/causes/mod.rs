@@ -14,6 +14,7 @@ mod silence;
 mod udp;
 
 use crate::case::Case;
+use crate::nodes::Node;
 use crate::world::World;
 use tg_model::verdict::{Cause, Finding, Grade, NotCovered};
 
@@ -71,14 +72,20 @@ fn nothing(case: &Case) -> Finding {
 
 /// Causes that these journals cannot tell of, and why.
 pub fn not_covered(world: &World) -> Vec<NotCovered> {
-    let counted = world.nodes.all.iter().any(|n| n.watches("conntrack-table"));
+    let dropped = |n: &&Node| n.watches("drop");
+    let drops = world.nodes.all.iter().any(|n| dropped(&n));
+    let counted = world.nodes.all.iter().filter(dropped).any(|n| n.watches("conntrack-table"));
     let all = [
-        (Cause::ConntrackFull, counted, "no node's journal tells how full conntrack is"),
+        (
+            Cause::ConntrackFull,
+            counted,
+            "no node's journal tells both how full conntrack is and which packets were dropped",
+        ),
         (Cause::ProxyStall, world.cluster.watched, "no cluster's journal tells when endpoints changed"),
         (
             Cause::DrainLocal,
-            world.cluster.tells_policy(),
-            "no cluster's journal tells a service's externalTrafficPolicy",
+            world.cluster.tells_policy() && drops,
+            "no cluster's journal tells a service's externalTrafficPolicy, or no node's which packets were dropped",
         ),
         // Its evidence is never whole.
         (Cause::IpvsReuseSynDrop, false, "suspected at most: no journal holds net.ipv4.vs.conn_reuse_mode"),

@@ -8,6 +8,9 @@ use crate::words::after;
 use tg_model::outcome::EndReason;
 use tg_model::verdict::{Cause, Finding};
 
+/// What a process' end lacks where another connection of it may have gone on.
+pub const NO_OTHER_END: &str = "the run's journal has no end of another connection of its pod";
+
 /// The peer ended it, by the client's own record.
 fn by_peer(case: &Case) -> bool {
     matches!(case.end.reason, EndReason::Reset | EndReason::ClosedByPeer)
@@ -48,7 +51,7 @@ pub fn end_of_pod<'a>(case: &Case<'a>, terminating: Option<Source>) -> Option<(D
     let doubtful = ended.at.latest() > case.end.ns.saturating_add(WATCH_LATE_NS);
     let draft = draft
         .proof(ended, format!("{name} ended without being asked to"))
-        .lacks_if(case.pod_went_on().is_none(), "the run's journal has no end of another connection of its pod")
+        .lacks_if(case.pod_went_on().is_none(), NO_OTHER_END)
         .lacks_if(doubtful, "clocks are too far apart to tell that this was about then");
     Some((draft, ended))
 }

@@ -1,5 +1,6 @@
 //! Causes of an end without a word from the other side. Changes when the evidence for one does.
 
+use super::pods::NO_OTHER_END;
 use crate::case::{Case, WATCH_LATE_NS, led_to};
 use crate::source::Source;
 use crate::words::after;
@@ -34,13 +35,17 @@ pub fn blackhole(case: &Case) -> Option<Finding> {
         ),
         None => "no answer, and no error".to_owned(),
     };
-    let swallowed = swallowed(case);
+    let told = swallowed(case);
+    let ended = if told.is_none() { pod_ended(case) } else { None };
+    let unsure = ended.is_some() && case.pod_went_on().is_none();
+    let swallowed = told.or(ended);
     let soon = case.end.ns.saturating_add(NODE_LATE_NS);
     let doubtful = swallowed.as_ref().is_some_and(|(source, _)| source.at.latest() > soon);
     let draft = case
         .draft(Cause::Blackhole)
         .proof(case.own_line(), words)
         .needs(swallowed, "neither a node nor the cluster tells what swallowed it")
+        .lacks_if(unsure, NO_OTHER_END)
         .lacks_if(doubtful, "clocks are too far apart to tell that this was about then");
     Some(draft.finish())
 }
@@ -59,7 +64,7 @@ fn swallowed(case: &Case) -> Option<(Source, String)> {
         }
         _ => None,
     });
-    dropped.or_else(|| node_lost(case, from, to)).or_else(|| pod_gone(case, to))
+    dropped.or_else(|| node_lost(case, from, to)).or_else(|| namespace_gone(case, to))
 }
 
 fn node_lost(case: &Case, from: i64, to: i64) -> Option<(Source, String)> {
@@ -70,17 +75,18 @@ fn node_lost(case: &Case, from: i64, to: i64) -> Option<(Source, String)> {
     Some((*source, format!("its node {node} was not ready, {}", after(case.end.ns, source.at.ns))))
 }
 
-fn pod_gone(case: &Case, to: i64) -> Option<(Source, String)> {
+fn namespace_gone(case: &Case, to: i64) -> Option<(Source, String)> {
     // Of UDP that is no hole: nothing else would show that its pod ended.
     if case.is_udp() {
         return None;
     }
     let late = to.saturating_add(WATCH_LATE_NS);
-    let gone = case.world.nodes.gone.get(case.life?.pod.uid.as_str()).filter(|s| s.at.earliest() <= late);
-    if let Some(source) = gone {
-        return Some((*source, "its pod's network namespace is gone".to_owned()));
-    }
-    let ended = case.process_end()?;
+    let gone = case.world.nodes.gone.get(case.life?.pod.uid.as_str()).filter(|s| s.at.earliest() <= late)?;
+    Some((*gone, "its pod's network namespace is gone".to_owned()))
+}
+
+fn pod_ended(case: &Case) -> Option<(Source, String)> {
+    let ended = case.process_end().filter(|_| !case.is_udp())?;
     Some((ended, format!("{} ended, {}", case.pod_name(), after(case.end.ns, ended.at.ns))))
 }
 

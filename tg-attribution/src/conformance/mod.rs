@@ -90,6 +90,7 @@ pub fn of(world: &World) -> Vec<Conformance> {
     let rules = by_rules(world, &groups);
     let judge = |((node, _, service, scheduler), (name, mut choices)): (Key, (String, Vec<Choice>))| {
         mark_losses(world, node, &mut choices);
+        mark_after_parts(&mut choices);
         judged(world, name, service, scheduler, &choices)
     };
     groups.into_iter().map(judge).chain(rules).collect()
@@ -125,6 +126,15 @@ fn mark_losses(world: &World, node: usize, choices: &mut [Choice]) {
         for choice in choices.get_mut(first..=last.min(choices.len().saturating_sub(1))).into_iter().flatten() {
             choice.after_loss = true;
         }
+    }
+}
+
+/// What a decision did of which not every candidate is there, its judge does not learn.
+fn mark_after_parts(choices: &mut [Choice]) {
+    let mut unseen = false;
+    for choice in choices {
+        choice.after_loss |= unseen;
+        unseen = !choice.whole;
     }
 }
 

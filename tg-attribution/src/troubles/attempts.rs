@@ -3,11 +3,12 @@
 use super::full;
 use super::local;
 use super::stale::Stale;
-use super::strays::{Kind, Strays, Window};
+use super::strays::{Found, Kind, Strays, Window};
 use crate::cluster::has_ready;
 use crate::draft::Draft;
 use crate::lag::Lag;
 use crate::moment::{Moment, signed};
+use crate::nodes::Told;
 use crate::run::canonical;
 use crate::source::{Source, Sources};
 use crate::world::World;
@@ -15,7 +16,7 @@ use std::net::SocketAddr;
 use tg_model::journal::AttemptFailed;
 use tg_model::node_event::NodeEvent;
 use tg_model::outcome::AttemptFailure;
-use tg_model::verdict::{Cause, Finding, Trouble, TroubleKind};
+use tg_model::verdict::{Cause, Finding, Grade, Trouble, TroubleKind};
 
 /// One attempt with where to look.
 pub struct Attempt<'a> {
@@ -99,15 +100,15 @@ impl<'a> Attempt<'a> {
 
     /// IPVS had no destination with a weight, though endpoints were ready.
     fn no_destination(&self, strays: &mut Strays<'a>) -> Option<Finding> {
-        let weightless = |told: &crate::nodes::Told| match told.event() {
-            Some(NodeEvent::IpvsDecision(d)) => d.candidates.iter().all(|c| c.weight == 0),
-            _ => false,
-        };
         if self.none_ready() {
             return None;
         }
-        let found = strays.take(Kind::Nowhere, self.window, weightless)?;
-        let Some(NodeEvent::IpvsDecision(d)) = found.told.event() else { return None };
+        let says = |told| said(self.nowhere(&Found { told, doubtful: false }));
+        self.nowhere(&strays.take(Kind::Nowhere, self.window, weightless, says)?)
+    }
+
+    fn nowhere(&self, found: &Found) -> Option<Finding> {
+        let NodeEvent::IpvsDecision(d) = found.told.event().filter(|_| weightless(found.told))? else { return None };
         let node = self.world.nodes.name(found.told.node, Some(&d.netns));
         let (at, endpoints) = (found.told.source.at, &self.world.cluster.endpoints);
         let lists = self.service().map_or(&[][..], |name| endpoints.in_force(name, at));
@@ -129,13 +130,13 @@ impl<'a> Attempt<'a> {
         if !matches!(self.failed.failure, AttemptFailure::Refused | AttemptFailure::Reset) {
             return None;
         }
-        let lag = |told: &crate::nodes::Told| {
+        let lag = |told: &Told| {
             let address = refused_at(told)?;
             // It was led there after it began.
             let led = Source { at: Moment::exact(self.window.from), ..self.own };
             Some((address, Lag::new(self.world, address, led, &[])?))
         };
-        let found = strays.take(Kind::Refused, self.window, |told| lag(told).is_some())?;
+        let found = strays.take(Kind::Refused, self.window, |told| lag(told).is_some(), refused_at)?;
         let (address, lag) = lag(found.told)?;
         let words = match found.told.event() {
             Some(NodeEvent::ProxyConn(_)) => "the backend refused the proxy: nobody listens there",
@@ -154,13 +155,29 @@ impl<'a> Attempt<'a> {
         if self.failed.failure != AttemptFailure::Timeout {
             return None;
         }
-        let found = strays.take(Kind::Dropped, self.window, |_| true);
-        full::table(self, found.as_ref()).or_else(|| local::drained(self, found.as_ref()?))
+        let says = |told| said(self.by_drop(&Found { told, doubtful: false }));
+        match strays.take(Kind::Dropped, self.window, |_| true, says) {
+            Some(found) => self.by_drop(&found),
+            None => full::table(self, None),
+        }
+    }
+
+    fn by_drop(&self, dropped: &Found) -> Option<Finding> {
+        full::table(self, Some(dropped)).or_else(|| local::drained(self, dropped))
     }
 }
 
+/// What is to be the same where one event may be another attempt's.
+fn said(finding: Option<Finding>) -> Option<(Cause, Grade)> {
+    finding.map(|f| (f.cause, f.grade))
+}
+
+fn weightless(told: &Told) -> bool {
+    matches!(told.event(), Some(NodeEvent::IpvsDecision(d)) if d.candidates.iter().all(|c| c.weight == 0))
+}
+
 /// Who refused, at which address.
-fn refused_at(told: &crate::nodes::Told) -> Option<SocketAddr> {
+fn refused_at(told: &Told) -> Option<SocketAddr> {
     match told.event()? {
         NodeEvent::ResetSent(r) => Some(canonical(r.tuple.src)),
         NodeEvent::ProxyConn(c) => Some(canonical(c.backend.dst)),

@@ -1,10 +1,12 @@
 //! Events that no established connection has, for attempts that failed: a run does not tell their ports, so an event
 //! is matched by the service and the time, and explains one attempt. Changes when that does.
 
+use super::times::{Crowd, Times, times};
+use super::undone::Undone;
 use crate::case::pod_at;
-use crate::moment::{Moment, signed};
+use crate::moment::signed;
 use crate::nodes::Told;
-use crate::run::canonical;
+use crate::run::{TCP, canonical};
 use crate::world::World;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -49,80 +51,106 @@ pub struct Found<'a> {
     pub doubtful: bool,
 }
 
-/// When there were attempts to one address, each in order.
-struct Times {
-    begins: Vec<i64>,
-    ends: Vec<i64>,
-    crowds: Vec<Crowd>,
-}
-
-/// Attempts that overlap.
-struct Crowd {
-    from: i64,
-    to: i64,
-    attempts: usize,
-}
-
 /// See the module.
 pub struct Strays<'a> {
-    by_kind: HashMap<Kind, BTreeMap<(i64, usize), Stray<'a>>>,
+    all: HashMap<Kind, BTreeMap<(i64, usize), Stray<'a>>>,
+    /// Those of them that were not taken yet.
+    left: HashMap<Kind, BTreeMap<(i64, usize), Stray<'a>>>,
     /// By the address that was tried.
     times: HashMap<SocketAddr, Times>,
     /// Clients' ends that were told of, of each crowd.
     ends: HashMap<(Kind, SocketAddr, i64), usize>,
+    /// Whether all that was told of a crowd says the same; once that was asked.
+    alike: HashMap<(Kind, SocketAddr, i64), bool>,
     clients: HashSet<IpAddr>,
 }
 
 impl<'a> Strays<'a> {
     pub fn new(world: &'a World<'a>, windows: impl Iterator<Item = Window>) -> Strays<'a> {
-        let mut by_kind: HashMap<Kind, BTreeMap<(i64, usize), Stray>> = HashMap::new();
+        let told = |at: &usize| &world.nodes.told[*at];
+        let undone = Undone::new(world, world.joined.orphans.iter().filter_map(|at| told(at).event()));
+        let clients = world.run.conns.iter().map(|c| c.local.ip()).collect();
+        let mut all: HashMap<Kind, BTreeMap<(i64, usize), Stray>> = HashMap::new();
         for at in &world.joined.orphans {
-            let told = &world.nodes.told[*at];
-            if let Some((kind, stray)) = stray(world, told) {
-                by_kind.entry(kind).or_default().insert((told.source.at.ns, *at), stray);
+            let told = told(at);
+            if let Some((kind, stray)) = stray(world, told, &clients, &undone) {
+                all.entry(kind).or_default().insert((told.source.at.ns, *at), stray);
             }
         }
-        let clients = world.run.conns.iter().map(|c| c.local.ip()).collect();
         let times = times(windows);
-        let mut strays = Strays { by_kind, times, ends: HashMap::new(), clients };
+        let (left, alike) = (all.clone(), HashMap::new());
+        let mut strays = Strays { all, left, times, ends: HashMap::new(), alike, clients };
         strays.ends = strays.count_ends();
         strays
     }
 
-    /// Takes the first event of an attempt that fits.
-    pub fn take(&mut self, kind: Kind, window: Window, fits: impl Fn(&Told) -> bool) -> Option<Found<'a>> {
+    /// Takes the first event of an attempt that fits. Two that say the same lead any attempt to the same finding.
+    pub fn take<S: PartialEq>(
+        &mut self,
+        kind: Kind,
+        window: Window,
+        fits: impl Fn(&Told) -> bool,
+        says: impl Fn(&'a Told<'a>) -> S,
+    ) -> Option<Found<'a>> {
         let clients = &self.clients;
-        let of_kind = self.by_kind.get_mut(&kind)?;
+        let of_kind = self.left.get_mut(&kind)?;
         let span = (window.from, 0)..=(window.to, usize::MAX);
         let (key, stray) = of_kind.range(span).find(|(_, s)| is_ours(s, window, clients) && fits(s.told))?;
         let (key, stray) = (*key, *stray);
         of_kind.remove(&key);
         let named = window.local.is_some_and(|local| local.port() != 0 && stray.client == Some(local));
-        let at = stray.told.source.at;
-        Some(Found { told: stray.told, doubtful: !named && !self.is_alone(kind, window.remote, at) })
+        Some(Found { told: stray.told, doubtful: !named && !self.is_alone(kind, window.remote, stray, says) })
     }
 
-    /// No other attempt can be meant: only one was under way, or each of them has an event of its own.
-    fn is_alone(&self, kind: Kind, remote: SocketAddr, at: Moment) -> bool {
-        let Some(times) = self.times.get(&remote) else { return false };
+    /// No other attempt can be meant: only one was under way, or each of them has an event of its own, and all of those
+    /// say the same.
+    fn is_alone<S: PartialEq>(
+        &mut self,
+        kind: Kind,
+        remote: SocketAddr,
+        stray: Stray<'a>,
+        says: impl Fn(&'a Told<'a>) -> S,
+    ) -> bool {
+        let at = stray.told.source.at;
+        // Without a client it may be of nobody's attempt.
+        let Some(times) = self.times.get(&remote).filter(|_| stray.client.is_some()) else { return false };
+        if stray.service.is_none() {
+            return self.times.values().map(|times| times.under_way(at)).sum::<usize>() <= 1;
+        }
         if times.under_way(at) <= 1 {
             return true;
         }
         let after = times.crowds.partition_point(|c| c.from <= at.earliest());
         let Some(crowd) = after.checked_sub(1).and_then(|nth| times.crowds.get(nth)) else { return false };
-        let ends = self.ends.get(&(kind, remote, crowd.from)).copied().unwrap_or(0);
-        at.latest() <= crowd.to && ends >= crowd.attempts
+        let key = (kind, remote, crowd.from);
+        let ends = self.ends.get(&key).copied().unwrap_or(0);
+        if at.latest() > crowd.to || ends < crowd.attempts {
+            return false;
+        }
+        let alike = || {
+            let mut said = self.of_crowd(kind, remote, crowd).map(|s| says(s.told));
+            let first = said.next();
+            said.all(|s| Some(s) == first)
+        };
+        let alike = self.alike.get(&key).copied().unwrap_or_else(alike);
+        self.alike.insert(key, alike);
+        alike
+    }
+
+    /// What was told of attempts of a crowd, or may have been.
+    fn of_crowd(&self, kind: Kind, remote: SocketAddr, crowd: &Crowd) -> impl Iterator<Item = &Stray<'a>> {
+        let window = Window { remote, local: None, from: crowd.from, to: crowd.to };
+        let within = self.all.get(&kind).map(|all| all.range((crowd.from, 0)..=(crowd.to, usize::MAX)));
+        within.into_iter().flatten().map(|(_, s)| s).filter(move |s| is_ours(s, window, &self.clients))
     }
 
     fn count_ends(&self) -> HashMap<(Kind, SocketAddr, i64), usize> {
         let mut ends = HashMap::new();
-        for (kind, strays) in &self.by_kind {
+        for kind in self.all.keys() {
             for (remote, times) in &self.times {
                 for crowd in &times.crowds {
-                    let window = Window { remote: *remote, local: None, from: crowd.from, to: crowd.to };
-                    let within = strays.range((crowd.from, 0)..=(crowd.to, usize::MAX));
-                    let ours = within.filter(|(_, s)| is_ours(s, window, &self.clients));
-                    let clients: HashSet<SocketAddr> = ours.filter_map(|(_, s)| s.client).collect();
+                    let ours = self.of_crowd(*kind, *remote, crowd).filter(|s| s.service.is_some());
+                    let clients: HashSet<SocketAddr> = ours.filter_map(|s| s.client).collect();
                     ends.insert((*kind, *remote, crowd.from), clients.len());
                 }
             }
@@ -143,60 +171,40 @@ fn is_ours(stray: &Stray, window: Window, clients: &HashSet<IpAddr>) -> bool {
     to && from
 }
 
-fn stray<'a>(world: &World, told: &'a Told<'a>) -> Option<(Kind, Stray<'a>)> {
-    let (kind, client, service) = match told.event()? {
-        NodeEvent::IpvsDecision(d) if d.chosen.is_none() => (Kind::Nowhere, d.client, d.service.address),
-        NodeEvent::ResetSent(r) if !r.socket => match r.client {
-            Some(client) => (Kind::Refused, Some(client.src), Some(client.dst)),
-            // By the pod that sent it: who it sees may be a balancer.
+/// What an event tells of an attempt, where it is of the run's protocol.
+fn stray<'a>(
+    world: &World,
+    told: &'a Told<'a>,
+    clients: &HashSet<IpAddr>,
+    undone: &Undone,
+) -> Option<(Kind, Stray<'a>)> {
+    let at = told.source.at;
+    let (kind, protocol, client, service) = match told.event()? {
+        NodeEvent::IpvsDecision(d) if d.chosen.is_none() => {
+            // Of one that a firewall mark stands for the kernel knows no protocol.
+            let protocol = d.service.address.map_or(world.run.protocol, |_| d.service.protocol);
+            (Kind::Nowhere, protocol, d.client, d.service.address)
+        }
+        NodeEvent::ResetSent(r) if !r.socket => match r.client.as_ref().or_else(|| undone.client(&r.tuple, at)) {
+            Some(client) => (Kind::Refused, TCP, Some(client.src), Some(client.dst)),
+            // By the pod that sent it: who it sees may be a balancer, or somebody else who tried it.
             None => {
-                pod_at(world, canonical(r.tuple.src), told.source.at.ns)?;
-                (Kind::Refused, None, None)
+                pod_at(world, canonical(r.tuple.src), at.ns)?;
+                let seen = Some(r.tuple.dst).filter(|to| clients.contains(&canonical(*to).ip()));
+                (Kind::Refused, TCP, seen, None)
             }
         },
         NodeEvent::ProxyConn(c) if c.end == Some(ProxyEnd::BackendRefused) => {
-            (Kind::Refused, Some(c.client.src), Some(c.client.dst))
+            (Kind::Refused, c.protocol, Some(c.client.src), Some(c.client.dst))
         }
         NodeEvent::Drop(d) => {
             let client = d.client.unwrap_or(d.tuple);
-            (Kind::Dropped, Some(client.src), Some(client.dst))
+            (Kind::Dropped, d.protocol, Some(client.src), Some(client.dst))
         }
         _ => return None,
     };
-    Some((kind, Stray { told, client: client.map(canonical), service: service.map(canonical) }))
-}
-
-fn times(windows: impl Iterator<Item = Window>) -> HashMap<SocketAddr, Times> {
-    let mut spans: HashMap<SocketAddr, Vec<(i64, i64)>> = HashMap::new();
-    for window in windows {
-        spans.entry(window.remote).or_default().push((window.from, window.to));
-    }
-    spans.into_iter().map(|(remote, spans)| (remote, Times::new(spans))).collect()
-}
-
-impl Times {
-    fn new(mut spans: Vec<(i64, i64)>) -> Times {
-        spans.sort_unstable();
-        let mut ends: Vec<i64> = spans.iter().map(|(_, to)| *to).collect();
-        ends.sort_unstable();
-        let mut crowds: Vec<Crowd> = Vec::new();
-        for (from, to) in &spans {
-            match crowds.last_mut() {
-                Some(crowd) if *from <= crowd.to => {
-                    crowd.to = crowd.to.max(*to);
-                    crowd.attempts += 1;
-                }
-                _ => crowds.push(Crowd { from: *from, to: *to, attempts: 1 }),
-            }
-        }
-        Times { begins: spans.into_iter().map(|(from, _)| from).collect(), ends, crowds }
-    }
-
-    /// How many may have been under way then.
-    fn under_way(&self, at: Moment) -> usize {
-        let begun = self.begins.partition_point(|from| *from <= at.latest());
-        begun.saturating_sub(self.ends.partition_point(|to| *to < at.earliest()))
-    }
+    let stray = Stray { told, client: client.map(canonical), service: service.map(canonical) };
+    (protocol == world.run.protocol).then_some((kind, stray))
 }
 
 impl Window {

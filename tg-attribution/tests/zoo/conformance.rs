@@ -4,7 +4,7 @@
 use super::plain;
 use super::sim::{Director, Scenario, Scheduler, Setup, simulate};
 use tg_attribution::attribute;
-use tg_model::node_event::NodeLine;
+use tg_model::node_event::{NodeEvent, NodeLine};
 use tg_model::verdict::Conformance;
 
 /// Of each node, with and without userspace proxies, through an upgrade.
@@ -55,5 +55,23 @@ fn decisions_after_a_loss_are_not_held_against_what_was_before() {
         });
         let less = attribute(&inputs).conformance.remove(0);
         assert!(less.conform == less.judged && less.judged < whole.judged, "{less:#?}");
+    }
+}
+
+#[test]
+fn decisions_after_one_with_too_many_candidates_are_not_held_against_what_was_before_it() {
+    for scheduler in [Scheduler::Rr, Scheduler::Wrr, Scheduler::Sh] {
+        let setup = Setup { scheduler, slots: 90, replicas: 5, ..plain(Scenario::Mixed, Director::Ipvs) };
+        let mut inputs = simulate(setup).inputs;
+        let whole = attribute(&inputs).conformance.remove(0);
+        let decisions = inputs.nodes[0].lines.iter_mut().filter_map(|(_, l)| match &mut l.line {
+            NodeLine::Event(e) => Some(&mut e.event),
+            _ => None,
+        });
+        let decisions = decisions.filter_map(|e| if let NodeEvent::IpvsDecision(d) = e { Some(d) } else { None });
+        decisions.skip(9).step_by(10).for_each(|d| d.candidates_total += 60);
+        let less = attribute(&inputs).conformance.remove(0);
+        assert!(less.conform == less.judged && less.judged < whole.judged, "{less:#?}");
+        assert!(less.judged * 2 > less.decisions, "{less:#?}");
     }
 }

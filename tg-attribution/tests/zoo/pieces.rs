@@ -3,7 +3,8 @@
 use super::plain;
 use super::sim::{Director, Scenario, Setup, simulate};
 use tg_attribution::{Inputs, attribute};
-use tg_model::cluster_event::{ClusterEvent, ClusterLine, NodeChange};
+use tg_model::cluster_event::{ClusterEvent, ClusterLine, NodeChange, PodPhase};
+use tg_model::journal::Line;
 use tg_model::node_event::{Gap, LossCause, NodeLine, Numbered};
 use tg_model::verdict::{Cause, Evidence, Finding, Grade, RunVerdict};
 
@@ -132,6 +133,42 @@ fn lines_that_are_missing_are_a_gap_too_and_so_is_a_journal_without_an_end() {
     let mut inputs = zoo.inputs.clone();
     inputs.nodes[0].lines.pop();
     assert!(attribute(&inputs).evidence_lost[0].why.contains("has no end"));
+}
+
+#[test]
+fn a_pod_that_may_have_gone_on_is_no_sure_black_hole() {
+    let setup = Setup { without: Some("drop"), ..plain(Scenario::PodBlackhole, Director::Rules) };
+    let mut inputs = simulate(setup).inputs;
+    for (_, line) in &mut inputs.cluster.as_mut().unwrap().lines {
+        let ClusterLine::Event(seen) = line else { continue };
+        let ClusterEvent::Pod(change) = &mut seen.event else { continue };
+        if change.phase == PodPhase::Unready {
+            change.phase = PodPhase::Stopped;
+        }
+    }
+    let ended = |inputs: &Inputs| -> Vec<(Cause, Grade)> {
+        attribute(inputs).verdicts.iter().map(|v| (v.ended_by.cause, v.ended_by.grade)).collect()
+    };
+    let whole = ended(&inputs);
+    assert!(!whole.is_empty() && whole.iter().all(|f| *f == (Cause::Blackhole, Grade::Confirmed)), "{whole:?}");
+    // The last end is not told: that connection may have gone on.
+    let lines = &mut inputs.run.lines;
+    let lost = |(_, l): &(u64, Line)| matches!(l, Line::Closed(c) if c.reason.is_lost());
+    lines.remove(lines.iter().rposition(lost).unwrap());
+    let less = ended(&inputs);
+    assert_eq!(less, vec![(Cause::Blackhole, Grade::Suspected); whole.len() - 1]);
+}
+
+#[test]
+fn every_hole_of_the_cluster_is_told() {
+    let mut inputs = simulate(plain(Scenario::Upgrade, Director::Ipvs)).inputs;
+    let lines = &mut inputs.cluster.as_mut().unwrap().lines;
+    lines.remove(lines.len() * 2 / 3);
+    lines.remove(lines.len() / 3);
+    lines.pop();
+    let lost = attribute(&inputs).evidence_lost;
+    assert_eq!(lost.iter().map(|e| e.lost).collect::<Vec<_>>(), [Some(1), Some(1), None]);
+    assert!(lost[0].lowered > 0 && lost[1..].iter().all(|e| e.lowered == 0), "{lost:#?}");
 }
 
 #[test]

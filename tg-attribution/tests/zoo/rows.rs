@@ -6,7 +6,9 @@ use super::sim::{Director, PROGRAMS, Scenario, Setup, Zoo, simulate};
 use super::{every_setup, plain};
 use std::collections::BTreeMap;
 use tg_attribution::attribute;
-use tg_model::verdict::{Cause, Finding, Grade};
+use tg_model::journal::Line;
+use tg_model::node_event::{NodeEvent, NodeLine};
+use tg_model::verdict::{Cause, Finding, Grade, Trouble, TroubleKind};
 
 /// What was found of everything with that truth, each once.
 fn found(zoo: &Zoo, truth: Cause) -> Vec<(Cause, Grade)> {
@@ -89,6 +91,8 @@ fn conntrack_without_room() {
     without("drop", Scenario::ConntrackFull, Director::Rules, full, &[(full, MAYBE)]);
     without("conntrack-table", Scenario::ConntrackFull, Director::Rules, full, &[NOTHING]);
     is(Scenario::Firewall, Director::Rules, Cause::Unattributed, &[NOTHING]);
+    is(Scenario::FirewallThenFull, Director::Rules, Cause::Unattributed, &[NOTHING]);
+    is(Scenario::DrainedWhileFull, Director::Rules, Cause::DrainLocal, &[(full, MAYBE)]);
 }
 
 #[test]
@@ -97,6 +101,90 @@ fn a_node_without_endpoints_of_its_own() {
     is(Scenario::DrainLocal, Director::Rules, drained, &[(drained, SURE)]);
     is(Scenario::DrainUntold, Director::Rules, drained, &[(drained, MAYBE)]);
     without("drop", Scenario::DrainLocal, Director::Rules, drained, &[NOTHING]);
+}
+
+#[test]
+fn attempts_side_by_side_whose_packets_were_dropped_for_different_reasons() {
+    let zoo = simulate(setup(Scenario::FullAndDrained, Director::Rules));
+    for truth in [Cause::ConntrackFull, Cause::DrainLocal] {
+        let found = found(&zoo, truth);
+        assert!(found.contains(&(Cause::DrainLocal, MAYBE)), "{truth} {found:?}");
+        assert!(found.iter().all(|(cause, grade)| *grade == MAYBE || *cause == truth), "{truth} {found:?}");
+    }
+}
+
+/// The zoo's events, to be made others.
+fn events(zoo: &mut Zoo) -> impl Iterator<Item = &mut NodeEvent> {
+    let lines = zoo.inputs.nodes.iter_mut().flat_map(|n| &mut n.lines);
+    lines.filter_map(|(_, l)| if let NodeLine::Event(e) = &mut l.line { Some(&mut e.event) } else { None })
+}
+
+#[test]
+fn a_packet_of_another_protocol_is_no_attempt_s() {
+    let full = Cause::ConntrackFull;
+    let mut zoo = simulate(setup(Scenario::ConntrackFull, Director::Rules));
+    for event in events(&mut zoo) {
+        if let NodeEvent::Drop(drop) = event {
+            drop.protocol = 17;
+        }
+    }
+    assert_eq!(found(&zoo, full), [(full, MAYBE)]);
+}
+
+/// How sure it is why attempts were refused.
+fn refused(zoo: &Zoo) -> Vec<Grade> {
+    let of = |t: &Trouble| (t.kind == TroubleKind::FailedAttempt).then_some(t.finding.grade);
+    let mut grades: Vec<Grade> = attribute(&zoo.inputs).troubles.iter().filter_map(of).collect();
+    grades.sort();
+    grades.dedup();
+    grades
+}
+
+#[test]
+fn a_reset_to_somebody_else_refuses_no_attempt_for_sure() {
+    for masquerade in [false, true] {
+        let mut zoo = simulate(Setup { masquerade, ..setup(Scenario::Stall, Director::Rules) });
+        assert_eq!(refused(&zoo), [SURE], "masquerade {masquerade}");
+        for event in events(&mut zoo) {
+            if let NodeEvent::ResetSent(reset) = event {
+                reset.tuple.dst = "10.255.9.9:40000".parse().unwrap();
+            }
+        }
+        assert_eq!(refused(&zoo), [MAYBE], "masquerade {masquerade}");
+    }
+}
+
+#[test]
+fn a_reset_may_be_for_an_attempt_to_another_address() {
+    let mut zoo = simulate(setup(Scenario::Stall, Director::Rules));
+    // No entry tells which address it was to.
+    for event in events(&mut zoo) {
+        if let NodeEvent::Conntrack(entry) = event {
+            entry.protocol = 17;
+        }
+    }
+    assert_eq!(refused(&zoo), [SURE]);
+    let lines = &mut zoo.inputs.run.lines;
+    let mut others: Vec<(u64, Line)> =
+        lines.iter().filter(|(_, l)| matches!(l, Line::AttemptFailed(_))).cloned().collect();
+    for (number, line) in &mut others {
+        *number += 1_000_000;
+        let Line::AttemptFailed(attempt) = line else { continue };
+        attempt.remote = Some("[2001:db8::1]:5003".parse().unwrap());
+    }
+    lines.extend(others);
+    assert!(!refused(&zoo).contains(&SURE), "{:?}", refused(&zoo));
+}
+
+#[test]
+fn causes_that_need_dropped_packets_are_not_covered_without_them() {
+    for (less, open) in [(None, false), (Some("drop"), true)] {
+        let zoo = simulate(Setup { without: less, ..setup(Scenario::DrainLocal, Director::Rules) });
+        let run = attribute(&zoo.inputs);
+        for cause in [Cause::ConntrackFull, Cause::DrainLocal] {
+            assert_eq!(run.not_covered.iter().any(|n| n.cause == cause), open, "{cause} without {less:?}");
+        }
+    }
 }
 
 #[test]

@@ -25,14 +25,15 @@ fn lose(sim: &mut Sim, nodes: impl Fn(usize) -> bool) -> Vec<u32> {
     lost
 }
 
-/// Each tries, side by side, and its SYNs are dropped on its node.
-fn dropped(sim: &mut Sim, slots: &[u32], cause: Cause) {
+/// Each tries, side by side, and its SYNs are dropped on its node: so much later than they were sent, and why.
+fn dropped(sim: &mut Sim, slots: &[u32], of_node: impl Fn(usize) -> (u64, Cause)) {
     let began = sim.now;
     for slot in slots {
         sim.now += 2 * MS;
         let (at, client, node) = sim.attempted(*slot);
+        let (late, cause) = of_node(node);
         for again in [0, 1_000 * MS, 3_000 * MS] {
-            drop_syn(sim, node, at + again + MS, client);
+            drop_syn(sim, node, at + again + late, client);
         }
         sim.fail(*slot, at, at + CONNECT_TIMEOUT, AttemptFailure::Timeout, Some(VIP), cause);
     }
@@ -61,7 +62,7 @@ fn table(sim: &mut Sim, from: u64, seconds: u64, dropped: u64) {
 pub fn conntrack_full(sim: &mut Sim) {
     let slots = lose(sim, |node| node == 0);
     table(sim, sim.now - 500 * MS, 7, 40);
-    dropped(sim, &slots, Cause::ConntrackFull);
+    dropped(sim, &slots, |_| (MS, Cause::ConntrackFull));
     slots.into_iter().for_each(|slot| sim.connect(slot));
 }
 
@@ -69,8 +70,37 @@ pub fn conntrack_full(sim: &mut Sim) {
 pub fn firewall(sim: &mut Sim) {
     let slots = lose(sim, |node| node == 0);
     table(sim, sim.now - 500 * MS, 7, 0);
-    dropped(sim, &slots, Cause::Unattributed);
+    dropped(sim, &slots, |_| (MS, Cause::Unattributed));
     slots.into_iter().for_each(|slot| sim.connect(slot));
+}
+
+/// The rule drops them first, and then the table has no more room.
+pub fn firewall_then_full(sim: &mut Sim) {
+    let slots = lose(sim, |node| node == 0);
+    let from = sim.now - 500 * MS;
+    table(sim, from, 4, 0);
+    table(sim, from + 4_000 * MS, 3, 40);
+    dropped(sim, &slots, |_| (MS, Cause::Unattributed));
+    slots.into_iter().for_each(|slot| sim.connect(slot));
+}
+
+/// The first node's table has no room, and the second one has no pods any more: who comes by one of them is dropped
+/// after those who came by the other later.
+pub fn full_and_drained(sim: &mut Sim) {
+    for pod in (0..sim.pods.len()).filter(|pod| sim.pods[*pod].node == 1).collect::<Vec<_>>() {
+        sim.terminate(pod);
+        sim.now += 20 * MS;
+    }
+    let slots = lose(sim, |node| node < 2);
+    table(sim, sim.now - 500 * MS, 7, 40);
+    let of_node = |node| if node == 0 { (15 * MS, Cause::ConntrackFull) } else { (MS, Cause::DrainLocal) };
+    dropped(sim, &slots, of_node);
+}
+
+/// As [`drain_local`], and the node's table has no room for others.
+pub fn drained_while_full(sim: &mut Sim) {
+    table(sim, sim.now - 500 * MS, 30, 40);
+    drain_local(sim);
 }
 
 /// The pods of the first node go; who comes by it is dropped from then on.
@@ -83,7 +113,7 @@ pub fn drain_local(sim: &mut Sim) {
     }
     let slots = lose(sim, |node| node == 0);
     let cause = if elsewhere { Cause::DrainLocal } else { Cause::Unattributed };
-    dropped(sim, &slots, cause);
+    dropped(sim, &slots, |_| (MS, cause));
 }
 
 pub fn no_name(sim: &mut Sim) {

@@ -65,10 +65,16 @@ pub enum Scenario {
     UdpFlushed,
     /// Its pod is asked to end, and its flows go to another.
     UdpDrained,
+    /// A firewall drops what comes, and conntrack is full only after that.
+    FirewallThenFull,
+    /// A node without pods of its own, whose conntrack has no room either.
+    DrainedWhileFull,
+    /// Conntrack of the first node has no room, and the second has no pods of its own.
+    FullAndDrained,
 }
 
 impl Scenario {
-    pub const ALL: [Scenario; 36] = [
+    pub const ALL: [Scenario; 39] = [
         Scenario::Upgrade,
         Scenario::Lag,
         Scenario::Mixed,
@@ -105,6 +111,9 @@ impl Scenario {
         Scenario::UdpMoved,
         Scenario::UdpFlushed,
         Scenario::UdpDrained,
+        Scenario::FirewallThenFull,
+        Scenario::DrainedWhileFull,
+        Scenario::FullAndDrained,
     ];
 
     /// Whether such a thing can happen behind that director, with so many nodes.
@@ -116,7 +125,11 @@ impl Scenario {
             Scenario::ConntrackInvalid => director == Director::Rules && !masquerade,
             Scenario::EcmpChange | Scenario::NodeLoss => kernel && nodes > 1,
             Scenario::PodBlackhole | Scenario::ConntrackFull | Scenario::Firewall => kernel,
-            Scenario::DrainLocal | Scenario::DrainUntold => director == Director::Rules && nodes > 1,
+            Scenario::FirewallThenFull => kernel,
+            Scenario::FullAndDrained => director == Director::Rules && nodes > 1,
+            Scenario::DrainLocal | Scenario::DrainUntold | Scenario::DrainedWhileFull => {
+                director == Director::Rules && nodes > 1
+            }
             Scenario::PortReuse | Scenario::PortReuseUnseen | Scenario::NoDestination => director == Director::Ipvs,
             Scenario::SynDrop | Scenario::SynLost => director == Director::Ipvs,
             Scenario::UdpStale | Scenario::UdpStaleUntold | Scenario::UdpSilent => kernel,
@@ -165,7 +178,7 @@ impl Scenario {
     /// What the cluster tells of the service.
     pub fn policy(self) -> Option<TrafficPolicy> {
         match self {
-            Scenario::DrainLocal => Some(TrafficPolicy::Local),
+            Scenario::DrainLocal | Scenario::DrainedWhileFull | Scenario::FullAndDrained => Some(TrafficPolicy::Local),
             Scenario::DrainUntold => None,
             _ => Some(TrafficPolicy::Cluster),
         }
@@ -222,6 +235,9 @@ pub fn play(sim: &mut Sim) {
         Scenario::ConntrackFull => attempts::conntrack_full(sim),
         Scenario::Firewall => attempts::firewall(sim),
         Scenario::DrainLocal | Scenario::DrainUntold => attempts::drain_local(sim),
+        Scenario::FirewallThenFull => attempts::firewall_then_full(sim),
+        Scenario::FullAndDrained => attempts::full_and_drained(sim),
+        Scenario::DrainedWhileFull => attempts::drained_while_full(sim),
         Scenario::UdpUpgrade => udp::upgrade(sim),
         Scenario::UdpStale | Scenario::UdpStaleUntold => udp::stale(sim, false),
         Scenario::UdpSilent => udp::stale(sim, true),
