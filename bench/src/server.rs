@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{ChildStderr, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// What it calls itself: so that a packet which is an HTTP response comes back as one, see the peers.
@@ -18,13 +19,16 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 /// Short, as it is started again at once.
 const END_TICK: Duration = Duration::from_micros(200);
 
-/// A loopback address that nobody listens on.
+/// A loopback address that nobody listens on, another one each time: a client's ports to the one before are not to be
+/// had again for a second after its end (`tcp_twsk_unique` in net/ipv4/tcp_ipv4.c).
 ///
 /// # Errors
 /// None is to be had.
 pub fn free_address() -> anyhow::Result<SocketAddr> {
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
     // Another bench on this machine begins elsewhere.
-    let first = (std::process::id() % u32::from(PORTS.end - PORTS.start)) as u16;
+    let nth = std::process::id().wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+    let first = (nth % u32::from(PORTS.end - PORTS.start)) as u16;
     let ports = (PORTS.start + first..PORTS.end).chain(PORTS.start..PORTS.start + first);
     let mut addresses = ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     addresses.find(|address| TcpListener::bind(address).is_ok()).context("no port is free on 127.0.0.1")
@@ -90,4 +94,15 @@ fn command(config: &Config) -> Command {
     let mut command = Command::new(&config.tg_cli);
     command.args(["serve", "--listen", &config.address.to_string(), "--name", NAME, "--drain", config.drain]);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_address_is_given_twice_in_a_row() {
+        let given = [(); 3].map(|()| free_address().unwrap());
+        assert!(given[0] != given[1] && given[1] != given[2], "{given:?}");
+    }
 }
