@@ -4,7 +4,7 @@ use crate::bench::{lines, namespaces, small};
 use crate::faults_support::{Running, eventually, start, tg, through};
 use crate::nft::NEEDS;
 use crate::support::{Capability, Suite};
-use crate::{alone, together};
+use crate::support::{alone, together};
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;

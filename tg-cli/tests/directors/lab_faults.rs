@@ -3,7 +3,7 @@
 use crate::bench::Lab;
 use crate::nft::NEEDS;
 use crate::support::Suite;
-use crate::together;
+use crate::support::together;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 

@@ -1,8 +1,8 @@
 //! nftables on this kernel: what conntrack tells of each connection is what the pods told the client.
 
 use crate::bench::Lab;
+use crate::support::together;
 use crate::support::{Capability, Suite};
-use crate::together;
 
 /// An observer is beside, or there would be nothing to hold the run against.
 pub const NEEDS: [Capability; 4] = [Capability::Netns, Capability::Root, Capability::Nft, Capability::Bpf];

@@ -7,6 +7,7 @@
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
+use std::sync::{PoisonError, RwLock};
 
 /// Something that a machine may lack. The names are those that `.ci/probe` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +130,26 @@ fn failure(command: &str) -> Option<String> {
         Ok(output) if output.status.success() => None,
         Ok(output) => Some(format!("`{command}`: {}", String::from_utf8_lossy(&output.stderr).trim_end())),
         Err(error) => Some(format!("`{command}`: {error}")),
+    }
+}
+
+/// A lab's number, and its names in `/run/netns`, are the host's: the next lab takes what has become free, and removes what
+/// it finds of dead ones. Who looks for what is left of a lab holds this alone, the others hold it together.
+static LABS: RwLock<()> = RwLock::new(());
+
+/// With other tests of labs beside it.
+pub fn together(body: fn()) -> impl FnOnce() + Send + 'static {
+    move || {
+        let _held = LABS.read().unwrap_or_else(PoisonError::into_inner);
+        body();
+    }
+}
+
+/// With none beside it.
+pub fn alone(body: fn()) -> impl FnOnce() + Send + 'static {
+    move || {
+        let _held = LABS.write().unwrap_or_else(PoisonError::into_inner);
+        body();
     }
 }
 

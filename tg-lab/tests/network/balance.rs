@@ -1,7 +1,7 @@
 //! Which pod a connection gets, by the kernel's own balancers.
 
+use crate::support::together;
 use crate::support::{Capability, Suite};
-use crate::together;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};

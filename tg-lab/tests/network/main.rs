@@ -13,28 +13,7 @@ mod reach;
 mod remains;
 
 use std::process::ExitCode;
-use std::sync::{PoisonError, RwLock};
 use support::Suite;
-
-/// Names in `/run/netns` are the host's, and a network that starts removes what it finds of dead labs: who counts
-/// names holds this alone, the others hold it together.
-static NAMES: RwLock<()> = RwLock::new(());
-
-/// With other tests of networks beside it.
-fn together(body: fn()) -> impl FnOnce() + Send + 'static {
-    move || {
-        let _held = NAMES.read().unwrap_or_else(PoisonError::into_inner);
-        body();
-    }
-}
-
-/// With none beside it.
-fn alone(body: fn()) -> impl FnOnce() + Send + 'static {
-    move || {
-        let _held = NAMES.write().unwrap_or_else(PoisonError::into_inner);
-        body();
-    }
-}
 
 fn main() -> ExitCode {
     if let Some(code) = remains::as_child() {

@@ -1,7 +1,7 @@
 //! Who reaches whom.
 
+use crate::support::together;
 use crate::support::{Capability, Suite};
-use crate::together;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;

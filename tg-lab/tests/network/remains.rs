@@ -1,7 +1,7 @@
 //! What stays of a network: nothing.
 
-use crate::alone;
 use crate::reach::network;
+use crate::support::alone;
 use crate::support::{Capability, Suite};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
