@@ -2,13 +2,16 @@
 //! and a simulated one.
 
 use crate::driver::{Command, Driver, Wake};
-use crate::engine::{Engine, Token};
+use crate::engine::{Engine, Op, Token};
 use std::io;
 use tg_model::journal::Line;
 use tg_model::time::Nanos;
 
 /// A wake-up so much later than asked for means that this process stood still (SIGSTOP, a starved host).
 const STOOD_STILL: Nanos = Nanos::from_millis(20);
+/// Completions taken in before the sends that come of them are handed over: many receives in a row, then many sends,
+/// find the kernel's code for each in the processor's cache.
+const COMPLETIONS_AT_ONCE: usize = 64;
 
 /// What a driver needs besides an engine.
 pub trait Surroundings {
@@ -90,13 +93,25 @@ impl<E: Engine> Pump<E> {
     /// Takes in what has come. True where that was anything.
     pub fn take_completions(&mut self, around: &mut impl Surroundings) -> bool {
         let mut any = false;
-        while let Some(completion) = self.engine.next() {
+        while let Some(now) = self.take_some() {
             any = true;
-            let at = completion.at;
-            self.driver.handle(completion, self.engine.received());
-            self.carry_out(at, around);
+            self.carry_out(now, around);
         }
         any
+    }
+
+    /// Takes in the next completions, up to one that asks for more than a send. Gives the time of the last one.
+    fn take_some(&mut self) -> Option<Nanos> {
+        let mut last = None;
+        for _ in 0..COMPLETIONS_AT_ONCE {
+            let Some(completion) = self.engine.next() else { break };
+            last = Some(completion.at);
+            self.driver.handle(completion, self.engine.received());
+            if !matches!(self.driver.commands().back(), None | Some(Command::Engine(Op::Send(..)))) {
+                break;
+            }
+        }
+        last
     }
 
     /// Carries out what the driver wants, and hands out what it records.

@@ -1,7 +1,7 @@
 //! How a connection ends, and how the run does.
 
 use super::slot::{Gap, State};
-use super::{Driver, Phase};
+use super::{Command, Driver, Phase};
 use crate::connection::Connection;
 use crate::engine::{Closing, Op, Token};
 use tg_model::counts::Counts;
@@ -75,9 +75,21 @@ impl Driver {
             lost += u32::from(connection.give_up_oldest(&mut shared));
         }
         if unsent {
-            self.count(slot, |c| c.count_dropped(DropReason::SendFailed));
+            // What the engine does not have yet had waited for an echo: closed loop.
+            let withdrawn = self.withdraw_send(slot);
+            let reason = if withdrawn { DropReason::InFlightLimit } else { DropReason::SendFailed };
+            self.count(slot, |c| c.count_dropped(reason));
         }
         (0..lost).for_each(|_| self.count(slot, Counts::count_lost_in_flight));
+    }
+
+    /// A message that the engine does not have yet is not to be handed over. True where there was one.
+    fn withdraw_send(&mut self, slot: u32) -> bool {
+        let token = self.slots[slot as usize].token;
+        let token_of = |c: &Command| if let Command::Engine(Op::Send(of, _)) = c { Some(*of) } else { None };
+        // Sends are before what there is of connections that ended.
+        let at = self.commands.iter().map_while(token_of).position(|of| of == token);
+        at.and_then(|at| self.commands.remove(at)).is_some()
     }
 
     fn closed_record(

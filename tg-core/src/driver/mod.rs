@@ -38,6 +38,8 @@ use timers::Timers;
 const STAGGER: Nanos = Nanos(20_000);
 /// Deadlines looked at in one go: between them, what has come is taken in and what is due is sent.
 const DEADLINES_AT_ONCE: usize = 64;
+/// An echo's deadline that is further away is left as it is: it is looked at once it has nearly come.
+const SOON: Nanos = Nanos::from_millis(10);
 /// Room for commands at the start: all of it becomes resident. It grows where more packets are due at once.
 const COMMANDS: u32 = 1024;
 
@@ -170,16 +172,16 @@ impl Driver {
                 wake = Wake { at: leaves.min(end), packet: leaves < end };
             }
         }
-        let timer = self.next_deadline(wake.at);
+        let timer = self.next_deadline(now, wake.at);
         if timer < wake.at { Wake { at: timer, packet: false } } else { wake }
     }
 
     /// When the first deadline is of which something may come, if that is before `limit`. Those of echoes that
     /// have come meanwhile are moved on without a wake-up for each.
-    fn next_deadline(&mut self, limit: Nanos) -> Nanos {
+    fn next_deadline(&mut self, now: Nanos, limit: Nanos) -> Nanos {
         while let Some((at, slot)) = self.timers.next().filter(|(at, _)| *at < limit) {
             match self.echo_deadline(slot) {
-                Some(moved) if moved > at => self.timers.postpone(moved),
+                Some(moved) if moved > at && at < now + SOON => self.timers.postpone(moved),
                 _ => return at,
             }
         }

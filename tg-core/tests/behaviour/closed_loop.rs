@@ -199,3 +199,18 @@ fn a_datagram_given_up_is_gone_on_from() {
         assert_eq!((hand.counts().sent, hand.counts().lost_in_flight, hand.live()), (2, 1, (1, 0)));
     }
 }
+
+#[test]
+fn a_packet_that_waits_to_be_handed_over_goes_with_its_connection() {
+    let mut hand = Hand::up(closed);
+    hand.tick(100);
+    hand.poll(200);
+    let (token, echo) = (hand.token(0), hand.take_echo(0));
+    // Both came at once: the engine gets nothing in between.
+    hand.driver.handle(Completion { token, at: at(200), event: Event::Received }, &echo);
+    hand.event(0, Event::PeerClosed);
+    assert_eq!(hand.sends(), 0);
+    let counts = hand.counts();
+    assert_eq!((counts.intended, counts.sent, counts.received), (2, 1, 1));
+    assert_eq!((counts.dropped.in_flight_limit, counts.dropped.send_failed), (1, 0));
+}

@@ -32,6 +32,8 @@ pub struct Epoll {
     left: Option<Readiness>,
     /// When the last poll returned.
     woke: Nanos,
+    /// When the last message was handed over, until something else is done: the next one begins then.
+    sent: Option<Nanos>,
     payload: Arc<[u8]>,
     datagram: Vec<u8>,
     buffer: Vec<u8>,
@@ -52,6 +54,7 @@ impl Epoll {
             done: 0,
             left: None,
             woke: Nanos::ZERO,
+            sent: None,
             payload,
             datagram: Vec::new(),
             buffer: vec![0; RECEIVE_BUFFER],
@@ -83,7 +86,7 @@ impl Epoll {
     fn send(&mut self, token: Token, message: Message) {
         let Some(socket) = self.sockets[token.slot as usize].as_mut().filter(|s| s.token == token) else { return };
         let piece = message.start as usize..(message.start + message.len) as usize;
-        let before = clock::monotonic();
+        let before = self.sent.unwrap_or_else(clock::monotonic);
         let event = match message.sequence {
             None => socket.send(&self.payload, piece),
             Some(sequence) => {
@@ -94,8 +97,9 @@ impl Epoll {
                 socket.send_datagram(&self.datagram)
             }
         };
-        let span = clock::monotonic().since(before);
-        self.complete(token, before + first_byte_taken(span), event);
+        let after = clock::monotonic();
+        self.sent = Some(after);
+        self.complete(token, before + first_byte_taken(after.since(before)), event);
     }
 
     fn close(&mut self, token: Token, closing: Closing) {
@@ -141,10 +145,11 @@ impl Engine for Epoll {
 
     fn submit(&mut self, op: Op) {
         match op {
+            Op::Send(token, message) => return self.send(token, message),
             Op::Connect(token, connect) => self.connect(token, &connect),
-            Op::Send(token, message) => self.send(token, message),
             Op::Close(token, closing) => self.close(token, closing),
         }
+        self.sent = None;
     }
 
     fn wait(&mut self, until: Nanos, spin: Nanos) -> io::Result<()> {
@@ -177,6 +182,7 @@ impl Engine for Epoll {
     }
 
     fn next(&mut self) -> Option<Completion> {
+        self.sent = None;
         if let Some(completion) = self.ready.pop_front() {
             return Some(completion);
         }
