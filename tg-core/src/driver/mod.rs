@@ -7,6 +7,7 @@
 //! [`Driver::first_attempts_over`], [`Driver::start_schedule`]. [`Driver::is_finished`] ends it.
 
 mod attempts;
+mod deadlines;
 mod endings;
 mod errno;
 mod interface;
@@ -38,8 +39,6 @@ use timers::Timers;
 const STAGGER: Nanos = Nanos(20_000);
 /// Deadlines looked at in one go: between them, what has come is taken in and what is due is sent.
 const DEADLINES_AT_ONCE: usize = 64;
-/// An echo's deadline that is further away is left as it is: it is looked at once it has nearly come.
-const SOON: Nanos = Nanos::from_millis(10);
 /// Room for commands at the start: all of it becomes resident. It grows where more packets are due at once.
 const COMMANDS: u32 = 1024;
 
@@ -176,29 +175,6 @@ impl Driver {
         if timer < wake.at { Wake { at: timer, packet: false } } else { wake }
     }
 
-    /// When the first deadline is of which something may come, if that is before `limit`. Those of echoes that
-    /// have come meanwhile are moved on without a wake-up for each.
-    fn next_deadline(&mut self, now: Nanos, limit: Nanos) -> Nanos {
-        while let Some((at, slot)) = self.timers.next().filter(|(at, _)| *at < limit) {
-            match self.echo_deadline(slot) {
-                Some(moved) if moved > at && at < now + SOON => self.timers.postpone(moved),
-                _ => return at,
-            }
-        }
-        limit
-    }
-
-    /// This process stood still (SIGSTOP, a paused machine) from about `from` to `now`. What it waits for
-    /// may have stood still with it, as a server in the same process does: a stop that is long enough to
-    /// use a time-out up by itself makes time-outs begin anew. Shorter ones are left to the time-outs: a
-    /// host where they are frequent would never find anything overdue.
-    pub fn stood_still(&mut self, from: Nanos, now: Nanos) {
-        let shortest = Nanos::from(self.plan.response_timeout.min(self.plan.connect_timeout));
-        if now.since(from).0 >= shortest.0 / 2 {
-            self.awake_since = now;
-        }
-    }
-
     /// Takes a completion. `bytes` are those of a [`Event::Received`].
     pub fn handle(&mut self, completion: Completion, bytes: &[u8]) {
         let Completion { token, at, event } = completion;
@@ -287,19 +263,5 @@ impl Driver {
     fn shared(&mut self, slot: u32) -> (&mut Slot, Shared<'_>) {
         let shared = Shared { payload: &self.payload, outstanding: &mut self.outstanding, slot };
         (&mut self.slots[slot as usize], shared)
-    }
-
-    /// A deadline of the slot may have come: its wait is over, its attempt or its echo took too long.
-    fn slot_deadline(&mut self, slot: u32, now: Nanos) {
-        match &self.slots[slot as usize].state {
-            State::Waiting { until } if *until <= now => self.begin_attempt(slot, now),
-            State::Waiting { until } => self.timers.arm(slot, *until),
-            State::Connecting(attempt) => {
-                let deadline = attempt.started.max(self.awake_since) + self.plan.connect_timeout.into();
-                if deadline <= now { self.attempt_timed_out(slot, now) } else { self.timers.arm(slot, deadline) }
-            }
-            State::Up(_) => self.check_response(slot, now),
-            State::Resolving { .. } | State::Idle => {}
-        }
     }
 }

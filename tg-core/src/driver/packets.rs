@@ -3,13 +3,12 @@
 use super::errno::end_reason;
 use super::slot::State;
 use super::{Driver, Phase};
-use crate::connection::Shared;
 use crate::engine::{Op, Token};
 use crate::schedule::Due;
 use tg_model::counts::Counts;
 use tg_model::id::SlotId;
 use tg_model::journal::{Line, Outage};
-use tg_model::outcome::{DropReason, EndReason};
+use tg_model::outcome::DropReason;
 use tg_model::plan::Transport;
 use tg_model::time::Nanos;
 
@@ -190,49 +189,5 @@ impl Driver {
             failed_attempts: gap.failed_attempts,
             over,
         }));
-    }
-
-    /// Until when the oldest echo out on the slot's connection may come; `None` where there is none out.
-    pub(super) fn echo_deadline(&mut self, slot: u32) -> Option<Nanos> {
-        let timeout = Nanos::from(self.plan.response_timeout);
-        let awake_since = self.awake_since;
-        let (s, shared) = self.shared(slot);
-        let oldest = s.connection()?.oldest(&shared)?;
-        Some(oldest.sent.max(awake_since) + timeout)
-    }
-
-    /// Whether an echo is overdue.
-    pub(super) fn check_response(&mut self, slot: u32, now: Nanos) {
-        let timeout = Nanos::from(self.plan.response_timeout);
-        let transport = self.plan.transport;
-        let awake_since = self.awake_since;
-        let Driver { slots, payload, outstanding, .. } = self;
-        let mut shared = Shared { payload, outstanding, slot };
-        let State::Up(connection) = &mut slots[slot as usize].state else { return };
-        let Some(oldest) = connection.oldest(&shared) else { return self.send_after_echo(slot, now) };
-        let overdue = oldest.sent.max(awake_since) + timeout;
-        if overdue > now {
-            return self.timers.arm(slot, overdue);
-        }
-        let draining = self.phase == Phase::Draining;
-        match transport {
-            // It was alive at the plan's end, and its echoes have been waited for long enough.
-            Transport::Tcp if draining => return self.end_connection(slot, EndReason::Completed, None, None, now),
-            Transport::Udp if draining || connection.last_received + timeout > now => {}
-            _ => return self.end_connection(slot, EndReason::ResponseTimeout, None, None, now),
-        }
-        // Datagrams were lost while others came, or may still come.
-        let limit = now - timeout;
-        let mut expired = 0;
-        while connection.expire_oldest(&mut shared, limit) {
-            expired += 1;
-        }
-        let next = connection.oldest(&shared).map(|p| p.sent + timeout);
-        (0..expired).for_each(|_| self.count(slot, Counts::count_lost_in_flight));
-        if let Some(at) = next {
-            self.timers.arm(slot, at);
-        }
-        self.send_after_echo(slot, now);
-        self.complete_if_quiet(slot, now);
     }
 }
