@@ -9,7 +9,7 @@ use tg_model::plan::Transport;
 use tg_model::time::Nanos;
 
 /// An echo's deadline that is further away is left as it is: it is looked at once it has nearly come.
-const SOON: Nanos = Nanos::from_millis(10);
+const SOON: Nanos = Nanos::from_millis(100);
 
 impl Driver {
     /// When the first deadline is of which something may come, if that is before `limit`. Those of echoes that
