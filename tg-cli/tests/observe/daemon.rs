@@ -23,6 +23,8 @@ pub fn add(suite: &mut Suite) {
     suite.test("daemon::two_at_once".into(), &network, two_at_once);
     suite.test("daemon::what_was_there_before".into(), &network, what_was_there_before);
     suite.test("daemon::namespaces_come_and_go".into(), &network, namespaces_come_and_go);
+    let mount = [&network[..], &[Capability::Root]].concat();
+    suite.test("daemon::a_namespace_that_cannot_be_asked".into(), &mount, a_namespace_that_cannot_be_asked);
     suite.test("daemon::only_the_namespaces_asked_for".into(), &network, only_the_namespaces_asked_for);
     suite.test("daemon::root_keeps_few_capabilities".into(), &root, root_keeps_few_capabilities);
     for (name, signal) in [("sigterm", "TERM"), ("sigkill", "KILL")] {
@@ -176,6 +178,57 @@ fn a_pod_by_its_cgroup() {
     observer.awaits("the pod's reset is told", |l| l["event"] == "reset-sent" && l["netns"]["name"] == *name);
     observer.end();
     process.kill().was_killed();
+}
+
+/// A name in /run/netns of what is no network, gone with the test.
+struct NoNetwork(PathBuf);
+
+impl NoNetwork {
+    fn new(name: &str) -> NoNetwork {
+        let file = Path::new("/run/netns").join(name);
+        let there = file.display();
+        shell(&format!("touch {there} && unshare -u sh -c 'mount --bind /proc/self/ns/uts {there}'"));
+        NoNetwork(file)
+    }
+}
+
+impl Drop for NoNetwork {
+    fn drop(&mut self) {
+        let there = self.0.display();
+        shell(&format!("umount {there} && rm {there}"));
+    }
+}
+
+/// It is told of once, with the reason, however often it is tried, and until it is gone.
+fn a_namespace_that_cannot_be_asked() {
+    let network = Network::new(KINDS[0]);
+    let observer = network.observe("--listen 127.0.0.1:0");
+    let place: SocketAddr = observer.running.says("/healthz at http://").parse().unwrap();
+    let [name, late] = ["none", "late"].map(|what| format!("{}-{what}", network.node()));
+    let of_tables = |l: &serde_json::Value| l["program"] == "conntrack-table" && l["way"].is_string();
+    let of_it = |l: &serde_json::Value| {
+        let refused = l["refused"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str);
+        of_tables(l) && refused.into_iter().any(|why| why.contains(&*name) && why.contains("Invalid argument"))
+    };
+    let in_status = |is_it: &dyn Fn(&serde_json::Value) -> bool| {
+        let status: serde_json::Value =
+            serde_json::from_str(&body(TcpStream::connect(place).unwrap(), "/status")).unwrap();
+        status["programs"].as_array().unwrap().iter().any(is_it)
+    };
+    assert!(in_status(&of_tables) && !in_status(&of_it));
+    let it = NoNetwork::new(&name);
+    let told = observer.awaits("it is told of", of_it);
+    assert!(told["cost"].is_string(), "{told}");
+    eventually("/status has it", || in_status(&of_it).then_some(()));
+    shell(&format!("ip netns add {late}"));
+    observer.awaits("looks go on", |l| l["netns"]["name"] == *late && l["gone"] == false);
+    shell(&format!("ip netns del {late}"));
+    observer.awaits("and on", |l| l["netns"]["name"] == *late && l["gone"] == true);
+    drop(it);
+    let over = |l: &serde_json::Value| of_tables(l) && !of_it(l) && l["seq"].as_u64() > told["seq"].as_u64();
+    observer.awaits("it is over", over);
+    eventually("/status has it no more", || (!in_status(&of_it)).then_some(()));
+    assert_eq!(observer.end().iter().filter(|l| of_it(l)).count(), 1);
 }
 
 /// The kernel measures only where it was asked for.

@@ -120,6 +120,11 @@ impl Namespaces {
         }
     }
 
+    /// A namespace with its name, where that is known: it is not looked for.
+    pub fn known(&self, inode: u32) -> Netns {
+        Netns { inode, cookie: 0, name: self.by_inode.get(&inode).and_then(|k| k.name.clone()) }
+    }
+
     /// Those that have a file, by inode.
     pub fn files(&self) -> impl Iterator<Item = (u32, &Path, &str)> {
         self.by_inode.iter().filter_map(|(inode, k)| {

@@ -15,6 +15,7 @@ use crate::decode::KernelNames;
 use crate::name;
 use crate::nat::Translations;
 use crate::place::Interface;
+use crate::refused::Refused;
 use aya::maps::{MapData, RingBuf};
 use mio::{Events, Poll, Token, Waker};
 use nix::time::{ClockId, clock_gettime};
@@ -68,13 +69,15 @@ pub struct Observer {
     namespaces: Namespaces,
     trackers: Trackers,
     tables: Tables,
+    /// Namespaces whose conntrack could not be asked.
+    refused: Refused,
     directors: Directors,
     losses: Losses,
     flows: Flows,
     poll: Poll,
     waker: Arc<Waker>,
     undecodable: u64,
-    /// Why netlink cannot be listened to.
+    /// Why conntrack cannot be listened to in the observer's own namespace.
     netlink: Option<String>,
     /// Events by program, of those that have no counter in the kernel.
     heard: u64,
@@ -129,6 +132,7 @@ impl Observer {
     pub fn tick(&mut self, lines: &mut Vec<NodeLine>) -> Result<(), ObserveError> {
         let now = since(self.settings.origin_ns);
         self.look_for_namespaces(now, lines)?;
+        lines.extend(self.look_at_refusals().into_iter().map(NodeLine::Program));
         self.look_at_modules(now, lines);
         self.read_counters(now, lines);
         Ok(())

@@ -2,6 +2,7 @@
 //! asked does.
 
 use super::enter;
+use super::trackers::LISTENERS_MAX;
 use crate::conntrack_table::{Counters, Table, counters_request, parse, room_request};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 use nix::libc;
@@ -35,6 +36,16 @@ impl Tables {
         let counters = ask(&socket)?.counters;
         self.0.insert(inode, Asked { socket, counters, at_ns });
         Ok(())
+    }
+
+    /// Whether a namespace is to be asked that is not yet. Each takes a descriptor.
+    pub fn wants(&self, inode: u32) -> bool {
+        !self.0.contains_key(&inode) && self.0.len() < LISTENERS_MAX
+    }
+
+    /// Whether any is asked.
+    pub fn any(&self) -> bool {
+        !self.0.is_empty()
     }
 
     /// Asks a namespace no longer. A socket keeps it alive otherwise.

@@ -23,7 +23,7 @@ const ROOM: libc::c_int = 8 << 20;
 /// The kernel's messages are no longer than this (`NLMSG_GOODSIZE`, or what a dump was offered).
 const DATAGRAM_MAX: usize = 64 << 10;
 /// More namespaces than this are not listened to.
-const LISTENERS_MAX: usize = 512;
+pub const LISTENERS_MAX: usize = 512;
 /// Tokens of the listeners begin here.
 pub const FIRST_TOKEN: usize = 16;
 

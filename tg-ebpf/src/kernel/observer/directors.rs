@@ -10,9 +10,7 @@ impl Observer {
         if !self.modules.has_ipvs() {
             return;
         }
-        let mut places = vec![(self.own, None)];
-        places.extend(self.namespaces.files().map(|(inode, file, _)| (inode, Some(file.to_owned()))));
-        for (inode, file) in places {
+        for (inode, file) in self.places() {
             if self.directors.wants(inode) {
                 let filter = &self.filter;
                 let found = self.directors.look(inode, file.as_deref(), |a| filter.service_of(a).is_some());

@@ -17,15 +17,7 @@ impl Observer {
         }
         self.trackers.set_events(!self.modules.has(name::CONNTRACK));
         changed.iter_mut().for_each(|s| by_netlink(s, self.netlink.as_deref()));
-        changed.retain(|s| !self.programs.status.contains(s));
-        for status in &changed {
-            let all = &mut self.programs.status;
-            match all.iter_mut().find(|s| s.program == status.program) {
-                Some(known) => *known = status.clone(),
-                None => all.push(status.clone()),
-            }
-        }
-        changed
+        self.changed(changed)
     }
 
     pub(super) fn look_at_modules(&mut self, now: u64, lines: &mut Vec<NodeLine>) {

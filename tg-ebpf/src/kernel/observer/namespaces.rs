@@ -1,10 +1,13 @@
-//! What follows when a namespace comes or goes: listening to it, and a look at what its conntrack has. Changes when
-//! that does.
+//! What follows when a namespace comes or goes: its conntrack is asked what it has, and listened to. Changes when that
+//! does.
 
 use super::Observer;
 use crate::kernel::error::ObserveError;
+use crate::kernel::namespaces;
 use crate::kernel::trackers::Snapshot;
 use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
 use tg_model::node_event::{Netns, NodeLine, SnapshotEntry, SnapshotTaken};
 
 impl Observer {
@@ -15,32 +18,57 @@ impl Observer {
                 self.trackers.leave(namespace.netns.inode);
                 self.tables.leave(namespace.netns.inode);
                 self.directors.leave(namespace.netns.inode);
+                self.refused.leave(namespace.netns.inode);
             }
         }
         lines.extend(changed.into_iter().map(NodeLine::Namespace));
         let asked = &self.settings.namespaces;
-        let files = self.namespaces.files().map(|(inode, file, name)| (inode, file.to_owned(), name.to_owned()));
-        let files: Vec<_> = files.collect();
         if !asked.is_empty() {
-            let inodes: HashSet<u32> =
-                files.iter().filter(|(_, _, name)| asked.contains(name)).map(|(inode, ..)| *inode).collect();
+            let inodes = self.namespaces.files().filter(|(.., name)| asked.iter().any(|a| a == name));
+            let inodes: HashSet<u32> = inodes.map(|(inode, ..)| inode).collect();
             self.filter.set_namespaces(true, inodes)?;
         }
-        for (inode, file, _) in files {
-            if !self.trackers.wants(inode) {
+        self.ask_namespaces(now, lines);
+        Ok(())
+    }
+
+    /// The namespaces that can be entered; the observer's own, where it is, has no file.
+    pub(super) fn places(&self) -> Vec<(u32, Option<PathBuf>)> {
+        let named = self.namespaces.files().map(|(inode, file, _)| (inode, Some(file.to_owned())));
+        std::iter::once((self.own, None)).chain(named).collect()
+    }
+
+    /// Asks each that has not answered yet, those that refused only now and then.
+    fn ask_namespaces(&mut self, now: u64, lines: &mut Vec<NodeLine>) {
+        for (inode, file) in self.places() {
+            let wanted = self.trackers.wants(inode) || self.tables.wants(inode);
+            if !wanted || !self.refused.is_due(inode, now) {
                 continue;
             }
+            let answer = self.ask(inode, file.as_deref(), now, lines).map_err(|e| e.to_string());
             // One that goes at this very moment is told of by the next scan.
-            if let Ok(snapshot) = self.trackers.listen(inode, Some(&file), self.poll.registry()) {
-                self.take_snapshot(inode, snapshot, now, lines);
-                // Where the observer's own namespace lets itself be asked, this one does.
-                let _ = self.tables.listen(inode, Some(&file), now);
+            let goes = answer.is_err() && file.is_some_and(|f| namespaces::inode(&f) != Some(inode));
+            if !goes {
+                self.refused.asked(inode, answer, now);
             }
+        }
+    }
+
+    fn ask(&mut self, inode: u32, file: Option<&Path>, now: u64, lines: &mut Vec<NodeLine>) -> io::Result<()> {
+        if self.trackers.wants(inode) {
+            let listened = self.trackers.listen(inode, file, self.poll.registry());
+            if inode == self.own {
+                self.netlink = listened.as_ref().err().map(ToString::to_string);
+            }
+            self.take_snapshot(inode, listened?, now, lines);
+        }
+        if self.tables.wants(inode) {
+            self.tables.listen(inode, file, now)?;
         }
         Ok(())
     }
 
-    pub(super) fn take_snapshot(&mut self, inode: u32, snapshot: Snapshot, at_ns: u64, lines: &mut Vec<NodeLine>) {
+    fn take_snapshot(&mut self, inode: u32, snapshot: Snapshot, at_ns: u64, lines: &mut Vec<NodeLine>) {
         let mut netns = Netns { inode, ..Netns::default() };
         self.namespaces.name(&mut netns);
         let mut count = 0;

@@ -1,7 +1,6 @@
 //! How the observer begins: what is loaded and listened to before what, and its first lines. Changes when that order
 //! does.
 
-use super::status::{by_netlink, of_tables};
 use super::{Observer, RING, Settings, UEVENTS, WAKE, since};
 use crate::kernel::directors::Directors;
 use crate::kernel::error::ObserveError;
@@ -17,6 +16,7 @@ use crate::kernel::tables::Tables;
 use crate::kernel::trackers::Trackers;
 use crate::kernel::uevents::Uevents;
 use crate::nat::{Translations, Vips};
+use crate::refused::Refused;
 use aya::maps::{MapData, RingBuf};
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Waker};
@@ -62,6 +62,7 @@ impl Observer {
             namespaces: Namespaces::default(),
             trackers: Trackers::default(),
             tables: Tables::default(),
+            refused: Refused::default(),
             directors: Directors::default(),
             losses,
             flows,
@@ -88,19 +89,9 @@ impl Observer {
         self.look_for_modules(Some(types));
         // An unknown one makes the first scan look for owners, too.
         self.namespaces.name(&mut Netns { inode: 1, ..Netns::default() });
-        let own = inode(Path::new("/proc/self/ns/net")).unwrap_or(0);
-        self.own = own;
-        let snapshot = self.trackers.listen(own, None, self.poll.registry());
-        let tables = self.tables.listen(own, None, now);
-        self.programs.status.push(of_tables(tables.err()));
+        self.own = inode(Path::new("/proc/self/ns/net")).unwrap_or(0);
         self.look_for_namespaces(now, &mut lines)?;
-        match snapshot {
-            Ok(snapshot) => self.take_snapshot(own, snapshot, now, &mut lines),
-            Err(e) => {
-                self.netlink = Some(e.to_string());
-                self.programs.status.iter_mut().for_each(|s| by_netlink(s, self.netlink.as_deref()));
-            }
-        }
+        self.look_at_refusals();
         self.look_at_directors(now, &mut lines);
         let status = self.programs.status.iter().cloned().map(NodeLine::Program);
         lines.splice(0..0, status);
