@@ -23,7 +23,7 @@ pub mod kernel;
 pub mod nat;
 mod netlink;
 pub mod place;
-mod refused;
+pub mod refused;
 
 /// Names of programs, as in the journal.
 pub mod name {

@@ -2,19 +2,14 @@
 //! asked does.
 
 use super::enter;
+use super::question::{self, DATAGRAM_MAX};
 use super::trackers::LISTENERS_MAX;
 use crate::conntrack_table::{Counters, Table, counters_request, parse, room_request};
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
-use nix::libc;
-use nix::sys::socket::{setsockopt, sockopt};
-use nix::sys::time::TimeVal;
+use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use tg_model::node_event::{ConntrackTable, Netns};
-
-/// The kernel's messages are no longer than this.
-const DATAGRAM_MAX: usize = 64 << 10;
 
 struct Asked {
     socket: Socket,
@@ -30,8 +25,8 @@ impl Tables {
     /// Asks a namespace from now on. `file`: `None` for the observer's own.
     pub fn listen(&mut self, inode: u32, file: Option<&Path>, at_ns: u64) -> io::Result<()> {
         let socket = match file {
-            None => open(),
-            Some(file) => enter::within(file, open)?,
+            None => question::open(NETLINK_NETFILTER),
+            Some(file) => enter::within(file, || question::open(NETLINK_NETFILTER))?,
         }?;
         let counters = ask(&socket)?.counters;
         self.0.insert(inode, Asked { socket, counters, at_ns });
@@ -77,15 +72,6 @@ impl Asked {
             early_dropped: came.early_dropped.into(),
         })
     }
-}
-
-fn open() -> io::Result<Socket> {
-    let mut socket = Socket::new(NETLINK_NETFILTER)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    // The observer must not wait for ever for an answer that does not come.
-    setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(1, 0))?;
-    Ok(socket)
 }
 
 fn ask(socket: &Socket) -> io::Result<Table> {

@@ -2,26 +2,21 @@
 //! start, then events. Changes when how conntrack is listened to does.
 
 use super::enter;
+use super::question::{self, DATAGRAM_MAX};
 use crate::conntrack::{self, Datagram};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
-use nix::libc;
-use nix::sys::socket::{setsockopt, sockopt};
-use nix::sys::time::TimeVal;
+use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use tg_model::node_event::Conntrack;
 
-/// `include/uapi/linux/netfilter/nfnetlink_compat.h`.
-const NEW: u32 = 1;
-const DESTROY: u32 = 3;
+const NEW: u32 = libc::NFNLGRP_CONNTRACK_NEW as u32;
+const DESTROY: u32 = libc::NFNLGRP_CONNTRACK_DESTROY as u32;
 /// Room for events that were not read yet; the kernel gives `net.core.rmem_max` at most.
 const ROOM: libc::c_int = 8 << 20;
-/// The kernel's messages are no longer than this (`NLMSG_GOODSIZE`, or what a dump was offered).
-const DATAGRAM_MAX: usize = 64 << 10;
 /// More namespaces than this are not listened to.
 pub const LISTENERS_MAX: usize = 512;
 /// Tokens of the listeners begin here.
@@ -160,11 +155,7 @@ fn dump() -> Result<Vec<Conntrack>, Broken> {
 }
 
 fn dump_into(entries: &mut Vec<Conntrack>) -> io::Result<()> {
-    let mut socket = Socket::new(NETLINK_NETFILTER)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    // The observer must not wait for ever for an end that does not come.
-    setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(1, 0))?;
+    let socket = question::open(NETLINK_NETFILTER)?;
     socket.send(&conntrack::dump_request(), 0)?;
     let mut buffer = Vec::with_capacity(DATAGRAM_MAX);
     loop {
