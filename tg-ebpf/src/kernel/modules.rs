@@ -83,6 +83,12 @@ impl Modules {
         status
     }
 
+    /// As [`Programs::detach`](super::programs::Programs::detach).
+    pub fn detach(&mut self) {
+        self.conntrack.links.clear();
+        self.ipvs.links.clear();
+    }
+
     /// Whether ip_vs is there.
     pub fn has_ipvs(&self) -> bool {
         self.there.as_ref().is_some_and(|there| there.contains(self.ipvs.name))

@@ -118,14 +118,17 @@ impl Observer {
         }
     }
 
-    /// Takes what there is, of records so many at most. True where there may be more.
+    /// Takes what there is, so much at most. True where there may be more.
     pub fn poll(&mut self, lines: &mut Vec<NodeLine>) -> bool {
         if self.uevents.of_modules() {
             self.look_at_modules(since(self.settings.origin_ns), lines);
         }
+        self.take(lines)
+    }
+
+    fn take(&mut self, lines: &mut Vec<NodeLine>) -> bool {
         let more = self.take_records(lines);
-        self.take_heard(lines);
-        more
+        self.take_heard(lines) || more
     }
 
     /// What is read now and then: counters, losses, namespaces that came.
@@ -138,11 +141,17 @@ impl Observer {
         Ok(())
     }
 
-    /// Takes what is left, detaches, and gives the last lines.
-    pub fn stop(mut self) -> Result<Vec<NodeLine>, ObserveError> {
+    /// Detaches, and gives the last lines. How long that takes is bounded by what can be left in buffers.
+    pub fn stop(mut self) -> Vec<NodeLine> {
+        // Before the rest: what goes on coming would have no end.
+        self.programs.detach();
+        self.modules.detach();
+        self.trackers.mute();
         let mut lines = Vec::new();
-        while self.poll(&mut lines) {}
-        self.tick(&mut lines)?;
+        while self.take(&mut lines) {}
+        let now = since(self.settings.origin_ns);
+        self.scan_namespaces(now, &mut lines);
+        self.read_counters(now, &mut lines);
         let figures = self.figures();
         let origin_ns = self.settings.origin_ns;
         drop(self);
@@ -150,7 +159,7 @@ impl Observer {
         let programs =
             programs.map(|(program, f)| ProgramLoss { program: program.into(), events: f.events, lost: f.lost });
         lines.push(NodeLine::Footer(NodeFooter { ended_ns: since(origin_ns), programs: programs.collect() }));
-        Ok(lines)
+        lines
     }
 }
 

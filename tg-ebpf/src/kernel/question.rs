@@ -9,12 +9,14 @@ use std::io;
 /// The kernel's messages are no longer than this (`NLMSG_GOODSIZE`, or what a dump was offered).
 pub const DATAGRAM_MAX: usize = 64 << 10;
 
+/// The kernel answers before the request's system call is over, and whoever asks must be able to end within a second.
+const PATIENCE: TimeVal = TimeVal::new(0, 500_000);
+
 /// `protocol`: one of [`netlink_sys::protocols`].
 pub fn open(protocol: isize) -> io::Result<Socket> {
     let mut socket = Socket::new(protocol)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
-    // The observer must not wait for ever for an answer that does not come.
-    setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(1, 0))?;
+    setsockopt(&socket, sockopt::ReceiveTimeout, &PATIENCE)?;
     Ok(socket)
 }

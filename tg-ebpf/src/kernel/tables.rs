@@ -48,21 +48,34 @@ impl Tables {
         self.0.remove(&inode);
     }
 
-    /// Asks all of them. Gives those that are nearly full, or could not take something in since the last time.
-    pub fn look(&mut self, now: u64) -> Vec<ConntrackTable> {
-        self.0.iter_mut().filter_map(|(inode, asked)| asked.look(*inode, now)).collect()
+    /// Asks all of them. Gives those that are nearly full, or could not take something in since the last time. One
+    /// that does not answer is not asked again before it is listened to anew.
+    pub fn look(&mut self, now: u64, mut silent: impl FnMut(u32, io::Error)) -> Vec<ConntrackTable> {
+        let mut told = Vec::new();
+        self.0.retain(|inode, asked| match asked.look(*inode, now) {
+            Ok(table) => {
+                told.extend(table);
+                true
+            }
+            Err(e) => {
+                silent(*inode, e);
+                false
+            }
+        });
+        told
     }
 }
 
 impl Asked {
-    /// One that does not answer is asked again the next time: its counters go on.
-    fn look(&mut self, inode: u32, now: u64) -> Option<ConntrackTable> {
-        let table = ask(&self.socket).ok()?;
+    fn look(&mut self, inode: u32, now: u64) -> io::Result<Option<ConntrackTable>> {
+        let table = ask(&self.socket)?;
         let came = table.counters.since(self.counters);
         let since_ns = std::mem::replace(&mut self.at_ns, now);
         self.counters = table.counters;
-        let (entries, max) = table.room?;
-        (table.nearly_full() || came != Counters::default()).then(|| ConntrackTable {
+        let Some((entries, max)) = table.room.filter(|_| table.nearly_full() || came != Counters::default()) else {
+            return Ok(None);
+        };
+        Ok(Some(ConntrackTable {
             netns: Netns { inode, ..Netns::default() },
             since_ns,
             entries: entries.into(),
@@ -70,7 +83,7 @@ impl Asked {
             dropped: came.dropped.into(),
             insert_failed: came.insert_failed.into(),
             early_dropped: came.early_dropped.into(),
-        })
+        }))
     }
 }
 

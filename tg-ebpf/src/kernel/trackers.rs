@@ -17,6 +17,8 @@ const NEW: u32 = libc::NFNLGRP_CONNTRACK_NEW as u32;
 const DESTROY: u32 = libc::NFNLGRP_CONNTRACK_DESTROY as u32;
 /// Room for events that were not read yet; the kernel gives `net.core.rmem_max` at most.
 const ROOM: libc::c_int = 8 << 20;
+/// Datagrams that are taken at once from a listener: what is beside it must not wait for a flood's end.
+const DATAGRAMS_AT_ONCE: usize = 1024;
 /// More namespaces than this are not listened to.
 pub const LISTENERS_MAX: usize = 512;
 /// Tokens of the listeners begin here.
@@ -95,11 +97,19 @@ impl Trackers {
         self.known.remove(&inode);
     }
 
-    /// Takes what came, from the listener of this token.
-    pub fn take(&mut self, token: Token, mut heard: impl FnMut(u32, Heard)) {
-        let Some(listener) = self.listeners.get(&token) else { return };
+    /// Nothing more comes; what did can still be taken.
+    pub fn mute(&mut self) {
+        for listener in self.listeners.values() {
+            // Where the kernel refuses that, what comes ends with the socket.
+            let _ = listener.socket.drop_membership(NEW).and_then(|()| listener.socket.drop_membership(DESTROY));
+        }
+    }
+
+    /// Takes what came, from the listener of this token, so many at most. True where there may be more.
+    fn take(&self, token: Token, mut heard: impl FnMut(u32, Heard)) -> bool {
+        let Some(listener) = self.listeners.get(&token) else { return false };
         let mut buffer = Vec::with_capacity(DATAGRAM_MAX);
-        loop {
+        for _ in 0..DATAGRAMS_AT_ONCE {
             buffer.clear();
             match listener.socket.recv(&mut buffer, libc::MSG_DONTWAIT) {
                 Ok(_) => {
@@ -112,15 +122,16 @@ impl Trackers {
                 Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => heard(listener.inode, Heard::Lost),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 // Nothing more, or nothing that reading again would change.
-                Err(_) => return,
+                Err(_) => return false,
             }
         }
+        true
     }
 
-    /// Takes what came from all of them.
-    pub fn take_all(&mut self, mut heard: impl FnMut(u32, Heard)) {
-        let tokens: Vec<Token> = self.listeners.keys().copied().collect();
-        tokens.into_iter().for_each(|t| self.take(t, &mut heard));
+    /// As [`Trackers::take`], from all of them.
+    pub fn take_all(&self, mut heard: impl FnMut(u32, Heard)) -> bool {
+        // None is left out where another has more.
+        self.listeners.keys().filter(|token| self.take(**token, &mut heard)).count() > 0
     }
 }
 

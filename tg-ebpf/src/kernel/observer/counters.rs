@@ -12,7 +12,8 @@ impl Observer {
             segments.last_ns = segments.last_ns.saturating_sub(self.settings.origin_ns);
             self.tell(now, name::SEGMENTS, NodeEvent::Segments(segments), lines);
         }
-        for table in self.tables.look(now) {
+        let refused = &mut self.refused;
+        for table in self.tables.look(now, |inode, e| refused.asked(inode, Err(e.to_string()), now)) {
             self.heard_tables += 1;
             self.tell(now, name::CONNTRACK_TABLE, NodeEvent::ConntrackTable(table), lines);
         }

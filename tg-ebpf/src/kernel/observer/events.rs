@@ -28,9 +28,9 @@ impl Observer {
         true
     }
 
-    pub(super) fn take_heard(&mut self, lines: &mut Vec<NodeLine>) {
+    pub(super) fn take_heard(&mut self, lines: &mut Vec<NodeLine>) -> bool {
         let mut heard = Vec::new();
-        self.trackers.take_all(|inode, what| heard.push((inode, what)));
+        let more = self.trackers.take_all(|inode, what| heard.push((inode, what)));
         let now = since(self.settings.origin_ns);
         for (inode, what) in heard {
             match what {
@@ -46,6 +46,7 @@ impl Observer {
                 Heard::Lost => lines.push(self.gap(name::CONNTRACK, None, LossCause::SocketFull, now)),
             }
         }
+        more
     }
 
     /// Completes an event and tells it, after what follows from it.

@@ -11,7 +11,20 @@ use std::path::{Path, PathBuf};
 use tg_model::node_event::{Netns, NodeLine, SnapshotEntry, SnapshotTaken};
 
 impl Observer {
+    /// Tells which came and went, and joins those that came.
     pub(super) fn look_for_namespaces(&mut self, now: u64, lines: &mut Vec<NodeLine>) -> Result<(), ObserveError> {
+        self.scan_namespaces(now, lines);
+        let asked = &self.settings.namespaces;
+        if !asked.is_empty() {
+            let inodes = self.namespaces.files().filter(|(.., name)| asked.iter().any(|a| a == name));
+            let inodes: HashSet<u32> = inodes.map(|(inode, ..)| inode).collect();
+            self.filter.set_namespaces(true, inodes)?;
+        }
+        self.ask_namespaces(now, lines);
+        Ok(())
+    }
+
+    pub(super) fn scan_namespaces(&mut self, now: u64, lines: &mut Vec<NodeLine>) {
         let changed = self.namespaces.scan(now);
         for namespace in &changed {
             if namespace.gone {
@@ -22,14 +35,6 @@ impl Observer {
             }
         }
         lines.extend(changed.into_iter().map(NodeLine::Namespace));
-        let asked = &self.settings.namespaces;
-        if !asked.is_empty() {
-            let inodes = self.namespaces.files().filter(|(.., name)| asked.iter().any(|a| a == name));
-            let inodes: HashSet<u32> = inodes.map(|(inode, ..)| inode).collect();
-            self.filter.set_namespaces(true, inodes)?;
-        }
-        self.ask_namespaces(now, lines);
-        Ok(())
     }
 
     /// The namespaces that can be entered; the observer's own, where it is, has no file.
