@@ -1,7 +1,7 @@
 //! A netlink message to conntrack entries. Pure and total: arbitrary bytes give counts of what could not be
 //! read at worst. Changes when what is read of an entry does.
 
-use crate::netlink::{self, Content, attribute};
+use crate::netlink::{self, Content, NLM_F_CREATE, attribute};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tg_model::node_event::{Conntrack, ConntrackPhase, ConntrackStatus, ConntrackTcpState, Netns, Tuple};
 
@@ -18,16 +18,23 @@ pub struct Datagram {
     pub error: Option<i32>,
 }
 
-/// `include/uapi/linux/netlink.h`.
-const NLM_F_CREATE: u16 = 0x400;
 /// `struct nfgenmsg`, `include/uapi/linux/netfilter/nfnetlink.h`.
-const NETFILTER_HEADER: usize = 4;
-/// NFNL_SUBSYS_CTNETLINK and `enum cntl_msg_types`.
-const CT_NEW: u16 = 0x100;
-const CT_GET: u16 = 0x101;
-const CT_DELETE: u16 = 0x102;
+pub(crate) const NETFILTER_HEADER: usize = 4;
 
-/// `include/uapi/linux/netfilter/nfnetlink_conntrack.h`.
+/// `enum cntl_msg_types`, `include/uapi/linux/netfilter/nfnetlink_conntrack.h`.
+pub(crate) mod message {
+    pub const NEW: u16 = of(0);
+    pub const GET: u16 = of(1);
+    pub const DELETE: u16 = of(2);
+    pub const GET_STATS_CPU: u16 = of(4);
+    pub const GET_STATS: u16 = of(5);
+
+    const fn of(kind: u16) -> u16 {
+        (libc::NFNL_SUBSYS_CTNETLINK as u16) << 8 | kind
+    }
+}
+
+/// As above.
 mod cta {
     pub const TUPLE_ORIG: u16 = 1;
     pub const TUPLE_REPLY: u16 = 2;
@@ -48,7 +55,7 @@ mod cta {
 
 /// What asks the kernel for every entry, of IPv4 and IPv6.
 pub fn dump_request() -> Vec<u8> {
-    netlink::dump_request(CT_GET, &[0; NETFILTER_HEADER])
+    netlink::dump_request(message::GET, &[0; NETFILTER_HEADER])
 }
 
 /// Reads a datagram.
@@ -75,9 +82,9 @@ pub fn parse(datagram: &[u8]) -> Datagram {
 /// `None`: it could not be understood.
 fn take(kind: u16, flags: u16, body: &[u8], out: &mut Datagram) -> Option<()> {
     let phase = match kind {
-        CT_NEW if flags & NLM_F_CREATE != 0 => ConntrackPhase::Confirmed,
-        CT_NEW => ConntrackPhase::Seen,
-        CT_DELETE => ConntrackPhase::Destroyed,
+        message::NEW if flags & NLM_F_CREATE != 0 => ConntrackPhase::Confirmed,
+        message::NEW => ConntrackPhase::Seen,
+        message::DELETE => ConntrackPhase::Destroyed,
         _ => return Some(()),
     };
     out.entries.extend(entry(phase, body.get(NETFILTER_HEADER..)?)?);
@@ -118,7 +125,7 @@ fn tuple(bytes: &[u8]) -> Option<Tuple> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::netlink::test::{NESTED, message, nla};
+    use crate::netlink::test::{NESTED, message as sent, nla};
     use crate::netlink::{NLMSG_DONE, NLMSG_ERROR};
     use proptest::prelude::*;
 
@@ -145,16 +152,16 @@ mod tests {
             nla(cta::STATUS, &(1u32 << 5).to_be_bytes()),
             nla(NESTED | cta::PROTOINFO, &state),
         ];
-        message(kind, flags, &body.concat())
+        sent(kind, flags, &body.concat())
     }
 
     #[test]
     fn an_entry_made_one_read_and_one_destroyed() {
-        let mut datagram = told(CT_NEW, NLM_F_CREATE, 6);
-        datagram.extend(told(CT_NEW, 0, 17));
-        datagram.extend(told(CT_DELETE, 0, 6));
+        let mut datagram = told(message::NEW, NLM_F_CREATE, 6);
+        datagram.extend(told(message::NEW, 0, 17));
+        datagram.extend(told(message::DELETE, 0, 6));
         // One without ports is passed over.
-        datagram.extend(told(CT_DELETE, 0, 1));
+        datagram.extend(told(message::DELETE, 0, 1));
         let got = parse(&datagram);
         let phases: Vec<_> = got.entries.iter().map(|e| (e.phase, e.protocol)).collect();
         let want = [(ConntrackPhase::Confirmed, 6), (ConntrackPhase::Seen, 17), (ConntrackPhase::Destroyed, 6)];
@@ -169,28 +176,28 @@ mod tests {
 
     #[test]
     fn the_end_of_a_dump_and_a_refusal() {
-        assert!(parse(&message(NLMSG_DONE, 2, &[0; 4])).done);
-        assert_eq!(parse(&message(NLMSG_ERROR, 0, &(-1i32).to_ne_bytes())).error, Some(1));
-        assert_eq!(parse(&message(NLMSG_ERROR, 0, &[0; 4])), Datagram::default());
+        assert!(parse(&sent(NLMSG_DONE, 2, &[0; 4])).done);
+        assert_eq!(parse(&sent(NLMSG_ERROR, 0, &(-1i32).to_ne_bytes())).error, Some(1));
+        assert_eq!(parse(&sent(NLMSG_ERROR, 0, &[0; 4])), Datagram::default());
         assert_eq!(parse(&dump_request()), Datagram::default());
     }
 
     #[test]
     fn what_is_cut_is_counted() {
-        let whole = told(CT_NEW, 0, 6);
+        let whole = told(message::NEW, 0, 6);
         let got = parse(&[&whole[..], &whole[..whole.len() - 4]].concat());
         assert_eq!((got.entries.len(), got.undecodable), (1, 1));
         assert_eq!(parse(&[1, 0, 0, 0]).undecodable, 1);
         assert_eq!(parse(&[1]).undecodable, 1);
         assert_eq!(parse(&[]), Datagram::default());
         // A message that is whole, its attributes are not.
-        assert_eq!(parse(&message(CT_NEW, 0, &[2, 0, 0, 0, 9])).undecodable, 1);
+        assert_eq!(parse(&sent(message::NEW, 0, &[2, 0, 0, 0, 9])).undecodable, 1);
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(damage in proptest::collection::vec((0usize..200, any::<u8>()), 0..8), cut in 0usize..200) {
-            let mut datagram = told(CT_NEW, NLM_F_CREATE, 6);
+            let mut datagram = told(message::NEW, NLM_F_CREATE, 6);
             for (at, byte) in damage {
                 let at = at % datagram.len();
                 datagram[at] = byte;

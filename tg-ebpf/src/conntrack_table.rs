@@ -1,13 +1,9 @@
 //! Netlink messages to how full conntrack's table is, and what it could not take in. Pure and total. Changes when
 //! what is read of it does.
 
+use crate::conntrack::NETFILTER_HEADER;
+use crate::conntrack::message::{GET_STATS, GET_STATS_CPU};
 use crate::netlink::{self, Content, attribute};
-
-/// NFNL_SUBSYS_CTNETLINK and `enum cntl_msg_types`.
-const CT_GET_STATS_CPU: u16 = 0x104;
-const CT_GET_STATS: u16 = 0x105;
-/// `struct nfgenmsg`.
-const NETFILTER_HEADER: usize = 4;
 
 /// `enum ctattr_stats_cpu` and `enum ctattr_stats_global` (`include/uapi/linux/netfilter/nfnetlink_conntrack.h`).
 mod cta {
@@ -68,12 +64,12 @@ impl Table {
 
 /// What asks for the number of entries.
 pub fn room_request() -> Vec<u8> {
-    netlink::request(CT_GET_STATS, 0, &[0; NETFILTER_HEADER])
+    netlink::request(GET_STATS, 0, &[0; NETFILTER_HEADER])
 }
 
 /// What asks every processor for its counters.
 pub fn counters_request() -> Vec<u8> {
-    netlink::dump_request(CT_GET_STATS_CPU, &[0; NETFILTER_HEADER])
+    netlink::dump_request(GET_STATS_CPU, &[0; NETFILTER_HEADER])
 }
 
 /// Reads a datagram into what others gave already.
@@ -91,8 +87,8 @@ pub fn parse(datagram: &[u8], table: &mut Table) {
 fn take(kind: u16, attributes: &[u8], table: &mut Table) {
     let number = |kind| attribute(attributes, kind).and_then(|v| v.first_chunk()).map(|v| u32::from_be_bytes(*v));
     match kind {
-        CT_GET_STATS => table.room = number(cta::ENTRIES).zip(number(cta::MAX_ENTRIES)).or(table.room),
-        CT_GET_STATS_CPU => table.counters.add(Counters {
+        GET_STATS => table.room = number(cta::ENTRIES).zip(number(cta::MAX_ENTRIES)).or(table.room),
+        GET_STATS_CPU => table.counters.add(Counters {
             dropped: number(cta::DROP).unwrap_or(0),
             insert_failed: number(cta::INSERT_FAILED).unwrap_or(0),
             early_dropped: number(cta::EARLY_DROP).unwrap_or(0),
@@ -114,8 +110,8 @@ mod tests {
     }
 
     fn answers() -> Vec<u8> {
-        let cpu = |dropped| told(CT_GET_STATS_CPU, &[(2, 9), (cta::INSERT_FAILED, 1), (cta::DROP, dropped)]);
-        [cpu(u32::MAX), cpu(4), message(NLMSG_DONE, 2, &[0; 4]), told(CT_GET_STATS, &[(1, 90), (2, 100)])].concat()
+        let cpu = |dropped| told(GET_STATS_CPU, &[(2, 9), (cta::INSERT_FAILED, 1), (cta::DROP, dropped)]);
+        [cpu(u32::MAX), cpu(4), message(NLMSG_DONE, 2, &[0; 4]), told(GET_STATS, &[(1, 90), (2, 100)])].concat()
     }
 
     #[test]

@@ -22,12 +22,12 @@ pub struct Datagram {
     pub error: Option<i32>,
 }
 
-/// `struct genlmsghdr`, `include/uapi/linux/genetlink.h`; and of the controller, which knows the families.
-const GENERIC_HEADER: usize = 4;
-const GENL_ID_CTRL: u16 = 0x10;
-const CTRL_CMD_GETFAMILY: u8 = 3;
-const CTRL_ATTR_FAMILY_ID: u16 = 1;
-const CTRL_ATTR_FAMILY_NAME: u16 = 2;
+const GENERIC_HEADER: usize = size_of::<libc::genlmsghdr>();
+/// Of the controller, which knows the families.
+const GENL_ID_CTRL: u16 = libc::GENL_ID_CTRL as u16;
+const CTRL_CMD_GETFAMILY: u8 = libc::CTRL_CMD_GETFAMILY as u8;
+const CTRL_ATTR_FAMILY_ID: u16 = libc::CTRL_ATTR_FAMILY_ID as u16;
+const CTRL_ATTR_FAMILY_NAME: u16 = libc::CTRL_ATTR_FAMILY_NAME as u16;
 
 /// `include/uapi/linux/ip_vs.h`: IPVS_GENL_NAME and IPVS_GENL_VERSION, commands, attributes.
 const NAME: &[u8] = b"IPVS\0";
@@ -54,8 +54,8 @@ mod dest {
     pub const INACT_CONNS: u16 = 8;
     pub const ADDR_FAMILY: u16 = 11;
 }
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
+const AF_INET: u16 = libc::AF_INET as u16;
+const AF_INET6: u16 = libc::AF_INET6 as u16;
 
 /// What asks for the number of the family.
 pub fn family_request() -> Vec<u8> {

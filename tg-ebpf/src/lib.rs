@@ -9,6 +9,7 @@
 //! | [`ipvs`] | netlink messages and `/proc/net/ip_vs_conn` to services, destinations, connections | pure |
 //! | [`nat`] | which client's connection a tuple belongs to | pure |
 //! | [`place`] | a process's cgroup to its pod; `--vip` and `--interface` as words | pure |
+//! | [`refused`] | namespaces that could not be asked, and when each is asked again | pure |
 //! | [`fdinfo`] | what the kernel says of a loaded program | pure |
 //! | [`kernel`] | loading, attaching, reading; behind the feature `kernel` | |
 
@@ -22,6 +23,7 @@ pub mod kernel;
 pub mod nat;
 mod netlink;
 pub mod place;
+pub mod refused;
 
 /// Names of programs, as in the journal.
 pub mod name {

@@ -3,14 +3,14 @@
 //!
 //! A parser of its own: that of netlink-packet-core 0.9.0 panics at attributes that are cut (`fuzz/` found it).
 
-/// `struct nlmsghdr`.
-const HEADER: usize = 16;
-pub const NLMSG_ERROR: u16 = 2;
-pub const NLMSG_DONE: u16 = 3;
-const NLM_F_REQUEST: u16 = 1;
-const NLM_F_DUMP: u16 = 0x300;
+const HEADER: usize = size_of::<libc::nlmsghdr>();
+pub const NLMSG_ERROR: u16 = libc::NLMSG_ERROR as u16;
+pub const NLMSG_DONE: u16 = libc::NLMSG_DONE as u16;
+pub const NLM_F_CREATE: u16 = libc::NLM_F_CREATE as u16;
+const NLM_F_REQUEST: u16 = libc::NLM_F_REQUEST as u16;
+const NLM_F_DUMP: u16 = libc::NLM_F_DUMP as u16;
 /// Kinds of attributes have flags above.
-const NLA_TYPE: u16 = 0x3fff;
+const NLA_TYPE: u16 = libc::NLA_TYPE_MASK as u16;
 
 /// A message.
 #[derive(Debug, PartialEq, Eq)]
@@ -106,7 +106,7 @@ pub fn nla(kind: u16, value: &[u8]) -> Vec<u8> {
 pub mod test {
     pub use super::nla;
 
-    pub const NESTED: u16 = 0x8000;
+    pub const NESTED: u16 = libc::NLA_F_NESTED as u16;
 
     pub fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
         let mut message = super::request(kind, 0, body);

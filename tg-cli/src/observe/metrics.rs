@@ -16,9 +16,11 @@ pub fn text(figures: &BTreeMap<&'static str, Figures>, lines: u64) -> String {
     };
     family("tg_observer_events_total", "Events recorded.", &|f| f.events.to_string());
     family("tg_observer_lost_total", "Events known to be lost.", &|f| f.lost.to_string());
-    family("tg_observer_missed_total", "Runs that the kernel left out: the program was running.", &|f| {
-        f.kernel.missed.to_string()
-    });
+    family(
+        "tg_observer_missed_total",
+        "Runs that the kernel left out: the program was running. Of kprobes it counts them from Linux 6.7 on.",
+        &|f| f.kernel.missed.to_string(),
+    );
     family("tg_observer_runs_total", "Runs; with --run-time.", &|f| f.kernel.run_count.to_string());
     family("tg_observer_run_seconds_total", "Time in the program; with --run-time.", &|f| {
         format!("{:.9}", f.kernel.run_time_ns as f64 / 1e9)

@@ -3,6 +3,7 @@
 
 mod backlog;
 mod check;
+mod ending;
 mod http;
 mod metrics;
 mod recorder;
@@ -14,12 +15,12 @@ use crate::run::{Stop, StopSignals};
 use anyhow::Context;
 use backlog::Backlog;
 use clap::Args;
+use ending::Ending;
 use http::{Listen, Shared};
 use recorder::Recorder;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tg_core::sys::{clock, host};
 use tg_ebpf::kernel::{self, Observer, Settings};
@@ -84,7 +85,8 @@ pub fn observe(args: &ObserveArgs) -> Result<(), Problem> {
     let mut signals = StopSignals::catch()?;
     let (monotonic, realtime) = clock::both();
     let backlog = Arc::new(Backlog::new());
-    let mut recorder = Recorder::new(args.output.as_deref(), Arc::clone(&backlog))?;
+    let ending = Ending::default();
+    let mut recorder = Recorder::new(args.output.as_deref(), Arc::clone(&backlog), &ending)?;
     recorder.line(NodeLine::Header(Box::new(NodeHeader {
         tg_version: env!("CARGO_PKG_VERSION").into(),
         command: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
@@ -113,26 +115,25 @@ pub fn observe(args: &ObserveArgs) -> Result<(), Problem> {
     let shared = Arc::new(Shared::new(backlog, observer.status(), kept));
     let server = args.listen.as_ref().map(|l| http::serve(l, Arc::clone(&shared))).transpose()?;
     if let Some(server) = &server {
-        output::stderr(&format!("serves /events, /status, /metrics and /healthz at {}", server.place));
+        ending.stderr(&format!("serves /events, /status, /metrics and /healthz at {}", server.place));
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let (handle, waker, flag) = (signals.handle(), observer.waker(), Arc::clone(&stop));
+    let (handle, waker, asks) = (signals.handle(), observer.waker(), ending.clone());
     let waiting = std::thread::Builder::new().name("tg-signals".into()).spawn(move || {
         while let Some(asked) = signals.wait() {
             if asked == Stop::AtOnce {
                 // As a shell tells a process that a signal ended. What is attached goes with the process.
                 std::process::exit(130);
             }
-            flag.store(true, Ordering::SeqCst);
-            // Where it cannot be woken the next tick sees the flag.
+            asks.ask();
+            // Where it cannot be woken the next tick sees it.
             let _ = waker.wake();
         }
     });
     let waiting = waiting.context("starting the thread that waits for signals").map_err(Problem::Failed)?;
     // Who was told that it observes finds the beginning where it belongs.
     recorder.flush();
-    output::stderr("observing");
-    let observed = go_on(observer, &mut recorder, &shared, &stop);
+    ending.stderr("observing");
+    let observed = go_on(observer, &mut recorder, &shared, &ending);
     handle.close();
     // It ends by `close`, and has nothing to tell.
     let _ = waiting.join();
@@ -144,21 +145,21 @@ pub fn observe(args: &ObserveArgs) -> Result<(), Problem> {
 }
 
 /// Programs that were attached, or let go of, as a module came or went.
-fn tell_attached(observer: &Observer, lines: &[NodeLine], shared: &Shared) {
+fn tell_attached(observer: &Observer, lines: &[NodeLine], shared: &Shared, ending: &Ending) {
     let program = |line: &NodeLine| if let NodeLine::Program(p) = line { Some(p.clone()) } else { None };
     let changed: Vec<_> = lines.iter().filter_map(program).collect();
     if !changed.is_empty() {
-        text::status(&changed).iter().for_each(|l| output::stderr(l));
+        text::status(&changed).iter().for_each(|l| ending.stderr(l));
         shared.attached(observer.status());
     }
 }
 
 /// Observes until it is asked to stop.
-fn go_on(mut observer: Observer, recorder: &mut Recorder, shared: &Shared, stop: &AtomicBool) -> Result<(), Problem> {
+fn go_on(mut observer: Observer, recorder: &mut Recorder, shared: &Shared, ending: &Ending) -> Result<(), Problem> {
     let mut lines = Vec::new();
     let mut due = Instant::now() + TICK;
     let mut more = false;
-    while !stop.load(Ordering::SeqCst) {
+    while !ending.is_asked() {
         let wait = if more { Duration::ZERO } else { due.saturating_duration_since(Instant::now()) };
         observer.wait(wait).map_err(Problem::failed)?;
         more = observer.poll(&mut lines);
@@ -167,10 +168,10 @@ fn go_on(mut observer: Observer, recorder: &mut Recorder, shared: &Shared, stop:
             shared.update(observer.figures());
             due = Instant::now() + TICK;
         }
-        tell_attached(&observer, &lines, shared);
+        tell_attached(&observer, &lines, shared, ending);
         recorder.lines(lines.drain(..));
         recorder.flush();
     }
-    recorder.lines(observer.stop().map_err(Problem::failed)?);
+    recorder.lines(observer.stop());
     Ok(())
 }

@@ -2,12 +2,13 @@
 //! added.
 
 use super::backlog::Backlog;
+use super::ending::{Ending, Patient};
 use super::text;
 use crate::exit::Problem;
-use crate::output;
 use anyhow::Context;
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tg_model::node_event::{NodeLine, Numbered, encode_node_line};
@@ -43,20 +44,27 @@ pub struct Recorder {
     told: bool,
     /// Somebody reads stdout at a terminal.
     wrap: bool,
+    ending: Ending,
 }
 
 impl Recorder {
     /// `path`: `-` is stdout, which then has no text.
-    pub fn new(path: Option<&Path>, backlog: Arc<Backlog>) -> Result<Recorder, Problem> {
-        let stdout = || Some(Box::new(BufWriter::new(io::stdout())) as Box<dyn Write>);
-        let (journal, said) = match path {
-            None => (None, stdout()),
-            Some(path) if path == Path::new("-") => (stdout(), None),
-            Some(path) => {
-                let file = File::create(path).with_context(|| format!("creating {}", path.display()));
-                (Some(Box::new(BufWriter::new(file.map_err(Problem::Failed)?)) as Box<dyn Write>), stdout())
-            }
+    pub fn new(path: Option<&Path>, backlog: Arc<Backlog>, ending: &Ending) -> Result<Recorder, Problem> {
+        let patient = |to: &dyn AsFd| -> io::Result<Option<Box<dyn Write>>> {
+            Ok(Some(Box::new(BufWriter::new(Patient::new(to, ending.clone())?))))
         };
+        let open = || -> anyhow::Result<_> {
+            let said = patient(&io::stdout()).context("opening stdout")?;
+            Ok(match path {
+                None => (None, said),
+                Some(path) if path == Path::new("-") => (said, None),
+                Some(path) => {
+                    let file = File::create(path).and_then(|file| patient(&file));
+                    (file.with_context(|| format!("creating {}", path.display()))?, said)
+                }
+            })
+        };
+        let (journal, said) = open().map_err(Problem::Failed)?;
         let path = path.unwrap_or(Path::new("-")).to_owned();
         let (journal, said) = (Sink::new(journal), Sink::new(said));
         Ok(Recorder {
@@ -68,6 +76,7 @@ impl Recorder {
             buffer: Vec::new(),
             told: false,
             wrap: io::stdout().is_terminal(),
+            ending: ending.clone(),
         })
     }
 
@@ -98,7 +107,7 @@ impl Recorder {
         self.said.with(|to| to.flush());
         if let (Some(error), false) = (&self.journal.error, self.told) {
             self.told = true;
-            output::stderr(&format!("error: writing {}: {error}; going on without it", self.path.display()));
+            self.ending.stderr(&format!("error: writing {}: {error}; going on without it", self.path.display()));
         }
     }
 

@@ -1,13 +1,11 @@
 //! The daemon itself: what it needs, what it serves, how it ends.
 
-use crate::faults_support::{eventually, lines_of, run, shell, start, tg, through};
-use crate::network::{KINDS, Network, Observer, within, within_file};
-use crate::support::{Capability, Suite, cgroups};
-use std::fs::File;
+use crate::faults_support::{eventually, lines_of, run, start, tg, through};
+use crate::network::{KINDS, Network, Observer, within};
+use crate::support::{Capability, Suite};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const BPF: &[Capability] = &[Capability::Bpf];
@@ -22,14 +20,10 @@ pub fn add(suite: &mut Suite) {
     suite.test("daemon::http".into(), &network, http);
     suite.test("daemon::two_at_once".into(), &network, two_at_once);
     suite.test("daemon::what_was_there_before".into(), &network, what_was_there_before);
-    suite.test("daemon::namespaces_come_and_go".into(), &network, namespaces_come_and_go);
-    suite.test("daemon::only_the_namespaces_asked_for".into(), &network, only_the_namespaces_asked_for);
     suite.test("daemon::root_keeps_few_capabilities".into(), &root, root_keeps_few_capabilities);
     for (name, signal) in [("sigterm", "TERM"), ("sigkill", "KILL")] {
         suite.test(format!("daemon::nothing_stays_attached::{name}"), &network, || nothing_stays_attached(signal));
     }
-    let pod = [&network[..], &[Capability::Cgroup, Capability::Root]].concat();
-    suite.test("daemon::a_pod_by_its_cgroup".into(), &pod, a_pod_by_its_cgroup);
     suite.test("daemon::run_time".into(), &network, run_time);
 }
 
@@ -140,44 +134,6 @@ fn nothing_stays_attached(signal: &str) {
     assert!(!on_interface());
 }
 
-/// A cgroup, gone with the test.
-struct Cgroup(PathBuf);
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        // The kernel empties it once its process has ended.
-        eventually("the cgroup is empty", || std::fs::remove_dir(&self.0).is_ok().then_some(()));
-        let _ = std::fs::remove_dir(self.0.parent().unwrap());
-    }
-}
-
-/// A namespace without a name has its pod's, by the cgroup of a process in it.
-fn a_pod_by_its_cgroup() {
-    let network = Network::new(KINDS[0]);
-    let number = format!("{:012x}", std::process::id());
-    let (uid, container) = (format!("0b5a3f5e-9f6c-4a55-9a0c-{number}"), format!("{number:0>64}"));
-    let slice = cgroups().unwrap().join(format!("kubepods-besteffort-pod{}.slice", uid.replace('-', "_")));
-    let cgroup = Cgroup(slice.join(format!("cri-containerd-{container}.scope")));
-    std::fs::create_dir_all(&cgroup.0).unwrap();
-    let observer = network.observe("");
-    let vip = network.vip().ip();
-    let script = format!("ip link set lo up && ip addr add {vip}/32 dev lo && echo ready >&2 && exec sleep 1000");
-    let process = start(Command::new("unshare").args(["-n", "sh", "-c", &script]));
-    process.says("ready");
-    std::fs::write(cgroup.0.join("cgroup.procs"), process.id().to_string()).unwrap();
-    let netns = PathBuf::from(format!("/proc/{}/ns/net", process.id()));
-    let refused = || drop(within_file(&netns, || TcpStream::connect(network.vip()).unwrap_err()));
-    // Nobody has looked for it before something happened in it.
-    refused();
-    let known = observer.awaits("the pod is known", |l| l["kind"] == "node-namespace" && l["pod_uid"] == uid);
-    assert_eq!((&known["container"], &known["netns"]["name"]), (&container.into(), &format!("pod {uid}").into()));
-    refused();
-    let name = &known["netns"]["name"];
-    observer.awaits("the pod's reset is told", |l| l["event"] == "reset-sent" && l["netns"]["name"] == *name);
-    observer.end();
-    process.kill().was_killed();
-}
-
 /// The kernel measures only where it was asked for.
 fn run_time() {
     let network = Network::new(KINDS[0]);
@@ -195,43 +151,13 @@ fn run_time() {
     observer.end();
 }
 
-/// A filter that changes while the observer runs: a namespace that is asked for is told of from when it comes, also
-/// when another one comes under its name; others are not.
-fn only_the_namespaces_asked_for() {
-    let network = Network::new(KINDS[0]);
-    let name = format!("{}-late", network.node());
-    let observer = network.observe(&format!("--netns {name}"));
-    let refused = |netns: &str| drop(within(netns, || TcpStream::connect(network.vip()).unwrap_err()));
-    let (mut inodes, mut kept) = (Vec::new(), Vec::new());
-    for _ in 0..2 {
-        shell(&format!("ip netns add {name} && ip -n {name} link set lo up"));
-        shell(&format!("ip -n {name} addr add {}/32 dev lo", network.vip().ip()));
-        let known = |l: &serde_json::Value| {
-            let inode = &l["netns"]["inode"];
-            let new = l["kind"] == "node-namespace" && l["netns"]["name"] == *name && l["gone"] == false;
-            (new && !inodes.contains(inode)).then(|| inode.clone())
-        };
-        let inode = eventually("it is known", || observer.lines().iter().find_map(known));
-        refused(&network.client());
-        refused(&name);
-        observer.awaits("its reset is told", |l| l["event"] == "reset-sent" && l["netns"]["inode"] == inode);
-        inodes.push(inode);
-        // What has no name any more stays, and so does its number: the next has another.
-        kept.push(File::open(Path::new("/run/netns").join(&name)).unwrap());
-        shell(&format!("ip netns del {name}"));
-    }
-    let lines = observer.end();
-    let told = |l: &&serde_json::Value| ["reset-sent", "reset-received", "tcp-state"].iter().any(|e| l["event"] == **e);
-    assert!(lines.iter().filter(told).all(|l| inodes.contains(&l["netns"]["inode"])), "{lines:#?}");
-}
-
 fn get(stream: impl Read + Write, path: &str) -> impl BufRead {
     let mut stream = stream;
     write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
     BufReader::new(stream)
 }
 
-fn body(stream: impl Read + Write, path: &str) -> String {
+pub fn body(stream: impl Read + Write, path: &str) -> String {
     let mut all = String::new();
     get(stream, path).read_to_string(&mut all).unwrap();
     assert!(all.starts_with("HTTP/1.0 200"), "{all}");
@@ -336,19 +262,5 @@ fn what_was_there_before() {
         (&reset["client"]["src"], &reset["netns"]["name"]),
         (&local.to_string().into(), &network.pod_netns().into())
     );
-    observer.end();
-}
-
-fn namespaces_come_and_go() {
-    let network = Network::new(KINDS[0]);
-    let observer = network.observe("");
-    let name = format!("{}-late", network.node());
-    shell(&format!("ip netns add {name}"));
-    let of = |l: &serde_json::Value, gone: bool| {
-        l["kind"] == "node-namespace" && l["netns"]["name"] == *name && l["gone"] == gone
-    };
-    observer.awaits("it is known", |l| of(l, false));
-    shell(&format!("ip netns del {name}"));
-    observer.awaits("it is gone", |l| of(l, true));
     observer.end();
 }

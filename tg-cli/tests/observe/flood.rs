@@ -1,14 +1,17 @@
 //! More events than an observer can take: what it could not record is counted, and told; nobody else waits.
 
-use crate::faults_support::eventually;
+use crate::faults_support::{eventually, start_with, tg};
 use crate::network::{KINDS, Network, Observer, within};
 use crate::support::{Capability, Suite};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
+use std::panic::AssertUnwindSafe;
+use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const NEEDS: &[Capability] = &[Capability::Bpf, Capability::Nft, Capability::Netns];
 
@@ -16,6 +19,8 @@ pub fn add(suite: &mut Suite) {
     suite.test("flood::recorded_and_lost_are_all".into(), NEEDS, recorded_and_lost_are_all);
     suite.test("flood::conntrack_s_buffer_is_full".into(), NEEDS, conntrack_s_buffer_is_full);
     suite.test("flood::a_slow_reader".into(), NEEDS, a_slow_reader);
+    suite.test("flood::ends_though_nobody_reads_its_events".into(), NEEDS, ends_though_nobody_reads_its_events);
+    suite.test("flood::ends_though_nobody_reads_its_stdout".into(), NEEDS, ends_though_nobody_reads_its_stdout);
 }
 
 /// So many connects that nobody takes.
@@ -159,4 +164,63 @@ fn a_slow_reader() {
     assert_eq!(gaps, 0);
     // The lines of the observer's very end may come after the server's.
     assert!(got as usize <= all.len() && got > all.len() as u64 / 2, "{got} of {}", all.len());
+}
+
+/// Each connect gives lines of some hundred bytes: all of them are more than sockets and pipes hold.
+const UNREAD: usize = 2000;
+
+/// Neither a reader of /events who never reads, nor traffic that goes on, keeps it from its end.
+fn ends_though_nobody_reads_its_events() {
+    let network = Network::alone(KINDS[0]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tg.sock");
+    let observer = network.observe(&format!("--listen unix:{}", path.display()));
+    let mut reader = UnixStream::connect(&path).unwrap();
+    write!(reader, "GET /events?from=0 HTTP/1.0\r\n\r\n").unwrap();
+    refused(&network, UNREAD);
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                refused(&network, 10);
+            }
+        });
+        // Its journal is whole.
+        let ending = std::panic::catch_unwind(AssertUnwindSafe(|| observer.end()));
+        ended.store(true, Ordering::Relaxed);
+        assert!(ending.unwrap_or_else(|e| std::panic::resume_unwind(e)).len() > UNREAD);
+    });
+    drop(reader);
+}
+
+/// Who reads the pipe that it writes to may stand still: it says that its journal is not whole, and ends.
+fn ends_though_nobody_reads_its_stdout() {
+    let network = Network::alone(KINDS[0]);
+    for (option, code) in [("--output -", 1), ("", 0)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let line = format!("observe --vip {} {option}", network.vip());
+        let observer = start_with(&mut tg(&line), writer, Stdio::piped());
+        observer.says("observing");
+        refused(&network, UNREAD);
+        observer.signal("TERM");
+        let done = observer.end().exits(code);
+        if code != 0 {
+            done.tells(&["writing -: nobody reads it"]);
+        }
+        drop(reader);
+    }
+    // It cannot even say so.
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let line = format!("observe --vip {} --output -", network.vip());
+    let observer = start_with(&mut tg(&line), writer.try_clone().unwrap(), writer);
+    let mut said = Vec::new();
+    while !said.ends_with(b"\nobserving\n") {
+        let mut byte = [0];
+        reader.read_exact(&mut byte).unwrap();
+        said.extend(byte);
+    }
+    refused(&network, UNREAD);
+    observer.signal("TERM");
+    observer.end().exits(1);
+    drop(reader);
 }

@@ -6,6 +6,7 @@
 mod daemon;
 mod endings;
 mod flood;
+mod namespaces;
 mod network;
 mod segments;
 
@@ -20,6 +21,7 @@ use support::Suite;
 fn main() -> ExitCode {
     let mut suite = Suite::waiting(4);
     daemon::add(&mut suite);
+    namespaces::add(&mut suite);
     endings::add(&mut suite);
     segments::add(&mut suite);
     flood::add(&mut suite);

@@ -26,6 +26,7 @@ pub fn add(suite: &mut Suite) {
     test("tracked", tracked);
     test("a_reset_behind_ipvs", a_reset_behind_ipvs);
     test("nothing_is_lost", nothing_is_lost);
+    test("conntrack_s_netlink_comes_later", conntrack_s_netlink_comes_later);
     test("modules_go", modules_go);
 }
 
@@ -50,11 +51,33 @@ fn modules_come() {
         let is_it = |l: &Value| attached(l, "ipvs-decision") && l["way"].as_str().unwrap().contains(&function);
         bed.observer.awaits(&format!("{function} is watched"), is_it);
     }
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     for program in PROGRAMS {
-        bed.observer.awaits(program, |l| attached(l, program) && l["times"] == "kernel");
+        let status = bed.observer.awaits(program, |l| attached(l, program) && l["times"] == "kernel");
+        let uncounted = status["cost"].as_str().is_some_and(|cost| cost.contains("cannot be counted"));
+        let kprobe = status["way"].as_str().unwrap().starts_with("kprobe");
+        assert_eq!(uncounted, kprobe && release.starts_with("6.1."), "{status} on {release}");
     }
     let [v4, v6] = vips();
     assert!(ipvsadm(v4).is_empty() && ipvsadm(v6).is_empty());
+}
+
+/// An observer that is there before conntrack's netlink says so, and asks each namespace again until it answers.
+fn conntrack_s_netlink_comes_later() {
+    let _bed = bed();
+    let modprobe = std::fs::read_to_string("/proc/sys/kernel/modprobe").unwrap();
+    // The kernel would load it for whoever asks.
+    shell("sysctl -qw kernel.modprobe=/nowhere && rmmod nf_conntrack_netlink");
+    let directory = tempfile::tempdir().unwrap();
+    let late = observe(directory.path());
+    let of_tables = |l: &Value| l["kind"] == "node-program" && l["program"] == "conntrack-table";
+    let off = late.awaits("no table can be asked", of_tables);
+    // The guest's own and the three that have a name.
+    let refused: Vec<&str> = off["refused"].as_array().unwrap().iter().map(|why| why.as_str().unwrap()).collect();
+    assert!(off["way"].is_null() && refused.len() == 1 && refused[0].contains("and 3 more: "), "{off}");
+    shell(&format!("sysctl -qw kernel.modprobe={} && modprobe nf_conntrack_netlink", modprobe.trim()));
+    late.awaits("all are asked", |l| of_tables(l) && l["way"].is_string() && l["refused"].is_null());
+    late.end();
 }
 
 /// A module that is unloaded, which needs that nobody holds it, and one that is loaded again.

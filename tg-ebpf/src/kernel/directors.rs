@@ -2,18 +2,15 @@
 //! `/proc/net/ip_vs_conn`. Changes when how that is read does.
 
 use super::enter;
+use super::question::{self, DATAGRAM_MAX};
 use crate::ipvs::{self, Datagram};
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_GENERIC};
-use nix::sys::socket::{setsockopt, sockopt};
-use nix::sys::time::TimeVal;
+use netlink_sys::{Socket, protocols::NETLINK_GENERIC};
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use tg_model::node_event::{Candidate, IpvsConn, IpvsService, Netns};
 
-/// The kernel's messages are no longer than this (`NLMSG_GOODSIZE`, or what a dump was offered).
-const DATAGRAM_MAX: usize = 64 << 10;
 /// Of the namespace of the thread that reads it.
 const CONNECTIONS: &str = "/proc/thread-self/net/ip_vs_conn";
 
@@ -72,11 +69,7 @@ impl Directors {
 type Concerns<'a> = &'a (dyn Fn(std::net::SocketAddr) -> bool + Sync);
 
 fn services(found: &mut Director, concerns: Concerns<'_>) -> io::Result<()> {
-    let mut socket = Socket::new(NETLINK_GENERIC)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    // The observer must not wait for ever for an answer that does not come.
-    setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(1, 0))?;
+    let socket = question::open(NETLINK_GENERIC)?;
     let mut family = None;
     ask(&socket, &ipvs::family_request(), None, |d| {
         family = family.or(d.family);

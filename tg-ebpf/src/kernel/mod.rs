@@ -20,6 +20,7 @@ mod namespaces;
 mod observer;
 mod probes;
 mod programs;
+mod question;
 mod rights;
 mod tables;
 mod trackers;

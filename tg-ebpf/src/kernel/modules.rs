@@ -6,6 +6,7 @@ use super::maps;
 use super::module_fields::{self, ModuleFields};
 use super::probes::{self, At, By, Link, OF_A_SCHEDULER, Probe};
 use aya::maps::{Array, MapData};
+use aya::util::KernelVersion;
 use aya::{Ebpf, Pod};
 use std::collections::{BTreeMap, BTreeSet};
 use tg_ebpf_common::{ConntrackFields, IpvsFields};
@@ -80,6 +81,12 @@ impl Modules {
         status.extend(self.ipvs.status(&now));
         self.there = Some(now);
         status
+    }
+
+    /// As [`Programs::detach`](super::programs::Programs::detach).
+    pub fn detach(&mut self) {
+        self.conntrack.links.clear();
+        self.ipvs.links.clear();
     }
 
     /// Whether ip_vs is there.
@@ -217,6 +224,7 @@ where
 
     fn status(&self, now: &BTreeSet<String>) -> Vec<ProgramStatus> {
         let there = now.contains(self.name);
+        let kernel = KernelVersion::current().ok();
         let status = |probe: &Probe| {
             let (way, mut refused) = match probe.ways.is_empty() {
                 true => self.of_schedulers(probe.name),
@@ -227,10 +235,21 @@ where
             } else if way.is_none() && refused.is_empty() {
                 refused = vec!["no scheduler is loaded".into()];
             }
-            let cost = way.is_none().then(|| probe.cost.into());
+            let cost = match way {
+                None => Some(probe.cost.into()),
+                Some(_) => self.by(probe).and_then(|by| probes::uncounted(by, kernel)).map(str::to_owned),
+            };
             ProgramStatus { program: probe.name.into(), way, refused, cost, times: TimeSource::Kernel }
         };
         self.probes.iter().map(status).collect()
+    }
+
+    /// What it is attached by.
+    fn by(&self, probe: &Probe) -> Option<By> {
+        match probe.ways.is_empty() {
+            true => Some(By::Kprobe),
+            false => Some(self.links.get(probe.name)?.0.first()?.by),
+        }
     }
 
     fn way_of(&self, probe: &Probe) -> Option<String> {

@@ -4,6 +4,7 @@ use super::enter::NAMED;
 use crate::place::{Owner, owner};
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io;
 use std::os::linux::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tg_model::node_event::{Namespace, Netns};
@@ -43,7 +44,8 @@ pub struct Namespaces {
 impl Namespaces {
     /// Looks at what there is. Gives what came and what went since the last time.
     pub fn scan(&mut self, at_ns: u64) -> Vec<Namespace> {
-        let named = named();
+        // Where names cannot be read, for want of a descriptor, say, that is no word of their end.
+        let Ok(named) = named(Path::new(NAMED)) else { return Vec::new() };
         let came = named.iter().any(|(inode, _)| self.by_inode.get(inode).is_none_or(|k| k.file.is_none()));
         let mut found: HashMap<u32, Known> = HashMap::new();
         for (inode, file) in named {
@@ -120,6 +122,11 @@ impl Namespaces {
         }
     }
 
+    /// A namespace with its name, where that is known: it is not looked for.
+    pub fn known(&self, inode: u32) -> Netns {
+        Netns { inode, cookie: 0, name: self.by_inode.get(&inode).and_then(|k| k.name.clone()) }
+    }
+
     /// Those that have a file, by inode.
     pub fn files(&self) -> impl Iterator<Item = (u32, &Path, &str)> {
         self.by_inode.iter().filter_map(|(inode, k)| {
@@ -149,10 +156,13 @@ fn line(inode: u32, known: &Known, at_ns: u64) -> Namespace {
     }
 }
 
-/// The namespaces that have a name.
-fn named() -> Vec<(u32, PathBuf)> {
-    let files = fs::read_dir(NAMED).into_iter().flatten().flatten().map(|e| e.path());
-    files.filter_map(|file| Some((inode(&file)?, file))).collect()
+/// The namespaces that have a name. The directory is made with the first one.
+fn named(directory: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
+    let files = match fs::read_dir(directory) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        files => files?.map(|file| Ok(file?.path())).collect::<io::Result<Vec<PathBuf>>>()?,
+    };
+    Ok(files.into_iter().filter_map(|file| Some((inode(&file)?, file))).collect())
 }
 
 /// The inode of a namespace's file.
@@ -212,6 +222,19 @@ mod tests {
         assert_eq!(best_name(Some("node-1".into()), &owner), Some("node-1".into()));
         assert_eq!(best_name(None, &Owner { pod_uid: None, ..owner }), Some("container cccccccccccc".into()));
         assert_eq!(best_name(Some("cni-1234".into()), &Owner::default()), Some("cni-1234".into()));
+    }
+
+    #[test]
+    fn names_that_cannot_be_read_are_not_taken_for_none() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(named(&directory.path().join("later")).unwrap(), []);
+        let file = directory.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(named(&file).is_err());
+        let own = inode(Path::new("/proc/self/ns/net")).unwrap();
+        let link = directory.path().join("own");
+        std::os::unix::fs::symlink("/proc/self/ns/net", &link).unwrap();
+        assert_eq!(named(directory.path()).unwrap(), [(own, link)], "a file that is no namespace is no name");
     }
 
     #[test]

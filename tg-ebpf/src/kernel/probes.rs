@@ -4,6 +4,7 @@
 use super::programs::{load_once, reason};
 use crate::name;
 use aya::programs::{Program, ProgramError};
+use aya::util::KernelVersion;
 use aya::{Btf, Ebpf};
 use std::any::Any;
 use std::path::Path;
@@ -115,6 +116,13 @@ pub const IPVS: [Probe; 3] = [
 /// At each scheduler's function; the return first, as above.
 pub const OF_A_SCHEDULER: [&str; 2] = ["chosen", "choosing"];
 
+/// What is not known of a program that is attached so: a kernel does not run a program while another runs on the same
+/// processor, and counts that for kprobes since 6.7 only (`trace_call_bpf`, `kernel/trace/bpf_trace.c`).
+pub fn uncounted(by: By, kernel: Option<KernelVersion>) -> Option<&'static str> {
+    let counts = by != By::Kprobe || kernel.is_some_and(|v| v >= KernelVersion::new(6, 7, 0));
+    (!counts).then_some("runs that the kernel left out cannot be counted here: it counts them from Linux 6.7 on")
+}
+
 /// Something attached, until it is dropped.
 pub type Link = Box<dyn Any>;
 
@@ -146,4 +154,17 @@ pub fn attach(bpf: &mut Ebpf, function: &str, target: &str) -> Result<Link, Stri
         _ => return Err("it is of another kind".into()),
     };
     link.map_err(|e| reason(&e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_kprobes_that_were_left_out_are_counted_since_6_7() {
+        let uncounted = |by, major, minor| uncounted(by, Some(KernelVersion::new(major, minor, 0))).is_some();
+        assert!(uncounted(By::Kprobe, 6, 1) && uncounted(By::Kprobe, 6, 6));
+        assert!(!uncounted(By::Kprobe, 6, 7) && !uncounted(By::Kprobe, 7, 0));
+        assert!(!uncounted(By::Trampoline, 6, 1) && !uncounted(By::Tracepoint, 6, 1));
+    }
 }

@@ -4,6 +4,7 @@ use super::enter;
 use super::error::ObserveError;
 use super::fields::{Fields, Group};
 use super::legacy_tc::LegacyTc;
+use super::probes::Link;
 use crate::name;
 use crate::place::Interface;
 use aya::programs::tc::TcAttachOptions;
@@ -82,6 +83,7 @@ pub struct Programs {
     /// By index: name and namespace.
     pub interfaces: HashMap<u32, (String, Netns)>,
     legacy: Option<LegacyTc>,
+    links: Vec<Link>,
 }
 
 impl Programs {
@@ -102,7 +104,8 @@ impl Programs {
             loader.override_global(constant, value, true);
         }
         let bpf = loader.load(OBJECT).map_err(|e| ObserveError::Load(chain(&e)))?;
-        let mut programs = Programs { bpf, status: Vec::new(), interfaces: HashMap::new(), legacy: None };
+        let mut programs =
+            Programs { bpf, status: Vec::new(), interfaces: HashMap::new(), legacy: None, links: Vec::new() };
         if legacy_tc {
             programs.legacy = Some(LegacyTc::start().map_err(ObserveError::LegacyTc)?);
         }
@@ -123,8 +126,15 @@ impl Programs {
         let program = self.bpf.program_mut(tracepoint.function).ok_or("it is not in the object")?;
         let program: &mut BtfTracePoint = program.try_into().map_err(|e| reason(&e))?;
         program.load(tracepoint.tracepoint, btf).map_err(|e| reason(&e))?;
-        program.attach().map_err(|e| reason(&e))?;
+        let link = program.attach().and_then(|id| program.take_link(id)).map_err(|e| reason(&e))?;
+        self.links.push(Box::new(link));
         Ok(())
+    }
+
+    /// Records nothing any more; what the programs have counted can still be read.
+    pub fn detach(&mut self) {
+        self.links.clear();
+        self.legacy = None;
     }
 
     /// An interface that was asked for and cannot be watched is an error: somebody would take its silence for
@@ -176,7 +186,10 @@ impl Programs {
         let program = self.bpf.program_mut("xdp_in").ok_or("it is not in the object")?;
         let program: &mut Xdp = program.try_into().map_err(|e| reason(&e))?;
         load_once(program.load())?;
-        at(interface, || program.attach(&interface.name, XdpMode::Skb))
+        let attach = || program.attach(&interface.name, XdpMode::Skb).and_then(|id| program.take_link(id));
+        let link = at(interface, attach)?;
+        self.links.push(Box::new(link));
+        Ok(())
     }
 
     fn attach_tc(&mut self, interface: &Interface, function: &str, way: TcAttachType) -> Result<(), String> {
@@ -187,9 +200,11 @@ impl Programs {
             return legacy.attach(program, interface, way == TcAttachType::Egress);
         }
         // By a link, which ends with the process; what aya takes by itself before 6.6 would stay.
-        at(interface, || {
-            program.attach_with_options(&interface.name, way, TcAttachOptions::TcxOrder(LinkOrder::default()))
-        })
+        let options = TcAttachOptions::TcxOrder(LinkOrder::default());
+        let attach = || program.attach_with_options(&interface.name, way, options).and_then(|id| program.take_link(id));
+        let link = at(interface, attach)?;
+        self.links.push(Box::new(link));
+        Ok(())
     }
 }
 
@@ -199,12 +214,12 @@ pub fn kernel_btf() -> Result<Btf, ObserveError> {
 }
 
 /// Attaches in the interface's namespace.
-fn at<T: Send>(interface: &Interface, attach: impl FnOnce() -> Result<T, ProgramError> + Send) -> Result<(), String> {
+fn at<T: Send>(interface: &Interface, attach: impl FnOnce() -> Result<T, ProgramError> + Send) -> Result<T, String> {
     let attached = match &interface.netns {
         None => attach(),
         Some(name) => enter::within(&enter::file_of(name), attach).map_err(|e| e.to_string())?,
     };
-    attached.map(|_| ()).map_err(|e| reason(&e))
+    attached.map_err(|e| reason(&e))
 }
 
 pub fn load_once(loaded: Result<(), ProgramError>) -> Result<(), String> {

@@ -2,18 +2,14 @@
 //! asked does.
 
 use super::enter;
+use super::question::{self, DATAGRAM_MAX};
+use super::trackers::LISTENERS_MAX;
 use crate::conntrack_table::{Counters, Table, counters_request, parse, room_request};
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
-use nix::libc;
-use nix::sys::socket::{setsockopt, sockopt};
-use nix::sys::time::TimeVal;
+use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use tg_model::node_event::{ConntrackTable, Netns};
-
-/// The kernel's messages are no longer than this.
-const DATAGRAM_MAX: usize = 64 << 10;
 
 struct Asked {
     socket: Socket,
@@ -29,12 +25,22 @@ impl Tables {
     /// Asks a namespace from now on. `file`: `None` for the observer's own.
     pub fn listen(&mut self, inode: u32, file: Option<&Path>, at_ns: u64) -> io::Result<()> {
         let socket = match file {
-            None => open(),
-            Some(file) => enter::within(file, open)?,
+            None => question::open(NETLINK_NETFILTER),
+            Some(file) => enter::within(file, || question::open(NETLINK_NETFILTER))?,
         }?;
         let counters = ask(&socket)?.counters;
         self.0.insert(inode, Asked { socket, counters, at_ns });
         Ok(())
+    }
+
+    /// Whether a namespace is to be asked that is not yet. Each takes a descriptor.
+    pub fn wants(&self, inode: u32) -> bool {
+        !self.0.contains_key(&inode) && self.0.len() < LISTENERS_MAX
+    }
+
+    /// Whether any is asked.
+    pub fn any(&self) -> bool {
+        !self.0.is_empty()
     }
 
     /// Asks a namespace no longer. A socket keeps it alive otherwise.
@@ -42,21 +48,34 @@ impl Tables {
         self.0.remove(&inode);
     }
 
-    /// Asks all of them. Gives those that are nearly full, or could not take something in since the last time.
-    pub fn look(&mut self, now: u64) -> Vec<ConntrackTable> {
-        self.0.iter_mut().filter_map(|(inode, asked)| asked.look(*inode, now)).collect()
+    /// Asks all of them. Gives those that are nearly full, or could not take something in since the last time. One
+    /// that does not answer is not asked again before it is listened to anew.
+    pub fn look(&mut self, now: u64, mut silent: impl FnMut(u32, io::Error)) -> Vec<ConntrackTable> {
+        let mut told = Vec::new();
+        self.0.retain(|inode, asked| match asked.look(*inode, now) {
+            Ok(table) => {
+                told.extend(table);
+                true
+            }
+            Err(e) => {
+                silent(*inode, e);
+                false
+            }
+        });
+        told
     }
 }
 
 impl Asked {
-    /// One that does not answer is asked again the next time: its counters go on.
-    fn look(&mut self, inode: u32, now: u64) -> Option<ConntrackTable> {
-        let table = ask(&self.socket).ok()?;
+    fn look(&mut self, inode: u32, now: u64) -> io::Result<Option<ConntrackTable>> {
+        let table = ask(&self.socket)?;
         let came = table.counters.since(self.counters);
         let since_ns = std::mem::replace(&mut self.at_ns, now);
         self.counters = table.counters;
-        let (entries, max) = table.room?;
-        (table.nearly_full() || came != Counters::default()).then(|| ConntrackTable {
+        let Some((entries, max)) = table.room.filter(|_| table.nearly_full() || came != Counters::default()) else {
+            return Ok(None);
+        };
+        Ok(Some(ConntrackTable {
             netns: Netns { inode, ..Netns::default() },
             since_ns,
             entries: entries.into(),
@@ -64,17 +83,8 @@ impl Asked {
             dropped: came.dropped.into(),
             insert_failed: came.insert_failed.into(),
             early_dropped: came.early_dropped.into(),
-        })
+        }))
     }
-}
-
-fn open() -> io::Result<Socket> {
-    let mut socket = Socket::new(NETLINK_NETFILTER)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    // The observer must not wait for ever for an answer that does not come.
-    setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(1, 0))?;
-    Ok(socket)
 }
 
 fn ask(socket: &Socket) -> io::Result<Table> {

@@ -2,28 +2,25 @@
 //! start, then events. Changes when how conntrack is listened to does.
 
 use super::enter;
+use super::question::{self, DATAGRAM_MAX};
 use crate::conntrack::{self, Datagram};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
-use nix::libc;
-use nix::sys::socket::{setsockopt, sockopt};
-use nix::sys::time::TimeVal;
+use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use tg_model::node_event::Conntrack;
 
-/// `include/uapi/linux/netfilter/nfnetlink_compat.h`.
-const NEW: u32 = 1;
-const DESTROY: u32 = 3;
+const NEW: u32 = libc::NFNLGRP_CONNTRACK_NEW as u32;
+const DESTROY: u32 = libc::NFNLGRP_CONNTRACK_DESTROY as u32;
 /// Room for events that were not read yet; the kernel gives `net.core.rmem_max` at most.
 const ROOM: libc::c_int = 8 << 20;
-/// The kernel's messages are no longer than this (`NLMSG_GOODSIZE`, or what a dump was offered).
-const DATAGRAM_MAX: usize = 64 << 10;
+/// Datagrams that are taken at once from a listener: what is beside it must not wait for a flood's end.
+const DATAGRAMS_AT_ONCE: usize = 1024;
 /// More namespaces than this are not listened to.
-const LISTENERS_MAX: usize = 512;
+pub const LISTENERS_MAX: usize = 512;
 /// Tokens of the listeners begin here.
 pub const FIRST_TOKEN: usize = 16;
 
@@ -100,11 +97,19 @@ impl Trackers {
         self.known.remove(&inode);
     }
 
-    /// Takes what came, from the listener of this token.
-    pub fn take(&mut self, token: Token, mut heard: impl FnMut(u32, Heard)) {
-        let Some(listener) = self.listeners.get(&token) else { return };
+    /// Nothing more comes; what did can still be taken.
+    pub fn mute(&mut self) {
+        for listener in self.listeners.values() {
+            // Where the kernel refuses that, what comes ends with the socket.
+            let _ = listener.socket.drop_membership(NEW).and_then(|()| listener.socket.drop_membership(DESTROY));
+        }
+    }
+
+    /// Takes what came, from the listener of this token, so many at most. True where there may be more.
+    fn take(&self, token: Token, mut heard: impl FnMut(u32, Heard)) -> bool {
+        let Some(listener) = self.listeners.get(&token) else { return false };
         let mut buffer = Vec::with_capacity(DATAGRAM_MAX);
-        loop {
+        for _ in 0..DATAGRAMS_AT_ONCE {
             buffer.clear();
             match listener.socket.recv(&mut buffer, libc::MSG_DONTWAIT) {
                 Ok(_) => {
@@ -117,15 +122,16 @@ impl Trackers {
                 Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => heard(listener.inode, Heard::Lost),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 // Nothing more, or nothing that reading again would change.
-                Err(_) => return,
+                Err(_) => return false,
             }
         }
+        true
     }
 
-    /// Takes what came from all of them.
-    pub fn take_all(&mut self, mut heard: impl FnMut(u32, Heard)) {
-        let tokens: Vec<Token> = self.listeners.keys().copied().collect();
-        tokens.into_iter().for_each(|t| self.take(t, &mut heard));
+    /// As [`Trackers::take`], from all of them.
+    pub fn take_all(&self, mut heard: impl FnMut(u32, Heard)) -> bool {
+        // None is left out where another has more.
+        self.listeners.keys().filter(|token| self.take(**token, &mut heard)).count() > 0
     }
 }
 
@@ -160,11 +166,7 @@ fn dump() -> Result<Vec<Conntrack>, Broken> {
 }
 
 fn dump_into(entries: &mut Vec<Conntrack>) -> io::Result<()> {
-    let mut socket = Socket::new(NETLINK_NETFILTER)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    // The observer must not wait for ever for an end that does not come.
-    setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(1, 0))?;
+    let socket = question::open(NETLINK_NETFILTER)?;
     socket.send(&conntrack::dump_request(), 0)?;
     let mut buffer = Vec::with_capacity(DATAGRAM_MAX);
     loop {

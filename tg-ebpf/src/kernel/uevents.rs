@@ -4,7 +4,6 @@
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_KOBJECT_UEVENT};
-use nix::libc;
 use std::io;
 use std::os::fd::AsRawFd;
 
