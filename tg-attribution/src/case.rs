@@ -168,10 +168,16 @@ fn destination(world: &World, conn: &Conn, told: &[&Told]) -> Option<SocketAddr>
 
 /// Where the connection before it with the same two ends was led to, where that is its pod: the entry is there still.
 fn inherited(world: &World, conn: &Conn) -> Option<SocketAddr> {
-    let before = world.run.same_ends_before(conn)?;
+    let before = world.run.same_ends_before(conn).filter(|at| !follows_untold(world, *at, conn))?;
     let pod = world.cluster.pods.all.get(pod_of(world, conn)?)?.pod;
     let to = told_of(world, before).iter().rev().find_map(|t| led_to(t))?;
     pod.addresses.iter().any(|a| a.to_canonical() == to.ip()).then_some(to)
+}
+
+/// Whether there may have been others with the same two ends between the two.
+pub fn follows_untold(world: &World, before: usize, conn: &Conn) -> bool {
+    let ended = world.run.conns.get(before).and_then(|c| c.end.as_ref()).map_or(i64::MIN, |e| e.ns);
+    world.run.untold.touches(ended, conn.attempt_ns)
 }
 
 /// The pod that has an address.
