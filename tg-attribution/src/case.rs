@@ -88,6 +88,13 @@ impl<'a> Case<'a> {
         (!due_to_asking && self.pod_went_on() != Some(true)).then_some(ended)
     }
 
+    /// Nobody may have asked its pod to end before its process ended; `false`: that is not told.
+    pub fn unasked_is_told(&self) -> bool {
+        let Some(life) = self.life else { return false };
+        let to = life.ended().map_or(i64::MAX, |s| s.at.latest());
+        self.world.cluster.tells_all(life.seen.at.earliest(), to)
+    }
+
     /// Its pod had connections later; `None`: the run's journal has no end of some.
     pub fn pod_went_on(&self) -> Option<bool> {
         self.conn.host.as_deref().map_or(Some(false), |h| self.world.hosts.outlived(h, self.end.ns, TOGETHER_NS))
