@@ -160,9 +160,14 @@ pub fn led_to(told: &Told) -> Option<SocketAddr> {
 }
 
 /// The last hop's destination, by what was told up to its establishment; by what was told later, where that is all.
+/// Where the pod said who it is, no other address is it.
 fn destination(world: &World, conn: &Conn, told: &[&Told]) -> Option<SocketAddr> {
     let up = Moment::exact(conn.established_ns);
-    let of = |told: &&&Told| led_to(told).map(|address| (told.source.at.perhaps_by(up), address));
+    let pod = pod_of(world, conn).and_then(|at| world.cluster.pods.all.get(at)).map(|life| life.pod);
+    let is_its = |a: &SocketAddr| {
+        pod.is_none_or(|p| p.addresses.is_empty() || p.addresses.iter().any(|own| own.to_canonical() == a.ip()))
+    };
+    let of = |told: &&&Told| led_to(told).filter(is_its).map(|address| (told.source.at.perhaps_by(up), address));
     let all: Vec<(bool, SocketAddr)> = told.iter().filter_map(|t| of(&t)).collect();
     let early = all.iter().filter(|(early, _)| *early).map(|(_, a)| *a);
     let mut addresses: Vec<SocketAddr> = early.collect();
