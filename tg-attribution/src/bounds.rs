@@ -24,6 +24,8 @@ pub fn of_node(run: &Run, node: &Journal<Numbered>) -> Vec<Bound> {
         by_client.entry((conn.local, conn.remote)).or_default().push(at);
     }
     by_client.retain(|_, uses| uses.len() <= USES_MAX);
+    // What is told of attempts that failed before, by the same pause each, would look like it.
+    by_client.values_mut().for_each(|uses| uses.retain(|at| run.conns[*at].failed_attempts == 0));
     let exact = exact_programs(&node.lines);
     let mut bounds = Vec::new();
     for (_, line) in in_order(&node.lines) {

@@ -88,6 +88,13 @@ impl<'a> Case<'a> {
         (!due_to_asking && self.pod_went_on() != Some(true)).then_some(ended)
     }
 
+    /// Nobody may have asked its pod to end before its process ended; `false`: that is not told.
+    pub fn unasked_is_told(&self) -> bool {
+        let Some(life) = self.life else { return false };
+        let to = life.ended().map_or(i64::MAX, |s| s.at.latest());
+        self.world.cluster.tells_all(life.seen.at.earliest(), to)
+    }
+
     /// Its pod had connections later; `None`: the run's journal has no end of some.
     pub fn pod_went_on(&self) -> Option<bool> {
         self.conn.host.as_deref().map_or(Some(false), |h| self.world.hosts.outlived(h, self.end.ns, TOGETHER_NS))
@@ -153,9 +160,14 @@ pub fn led_to(told: &Told) -> Option<SocketAddr> {
 }
 
 /// The last hop's destination, by what was told up to its establishment; by what was told later, where that is all.
+/// Where the pod said who it is, no other address is it.
 fn destination(world: &World, conn: &Conn, told: &[&Told]) -> Option<SocketAddr> {
     let up = Moment::exact(conn.established_ns);
-    let of = |told: &&&Told| led_to(told).map(|address| (told.source.at.perhaps_by(up), address));
+    let pod = pod_of(world, conn).and_then(|at| world.cluster.pods.all.get(at)).map(|life| life.pod);
+    let is_its = |a: &SocketAddr| {
+        pod.is_none_or(|p| p.addresses.is_empty() || p.addresses.iter().any(|own| own.to_canonical() == a.ip()))
+    };
+    let of = |told: &&&Told| led_to(told).filter(is_its).map(|address| (told.source.at.perhaps_by(up), address));
     let all: Vec<(bool, SocketAddr)> = told.iter().filter_map(|t| of(&t)).collect();
     let early = all.iter().filter(|(early, _)| *early).map(|(_, a)| *a);
     let mut addresses: Vec<SocketAddr> = early.collect();
@@ -168,10 +180,16 @@ fn destination(world: &World, conn: &Conn, told: &[&Told]) -> Option<SocketAddr>
 
 /// Where the connection before it with the same two ends was led to, where that is its pod: the entry is there still.
 fn inherited(world: &World, conn: &Conn) -> Option<SocketAddr> {
-    let before = world.run.same_ends_before(conn)?;
+    let before = world.run.same_ends_before(conn).filter(|at| !follows_untold(world, *at, conn))?;
     let pod = world.cluster.pods.all.get(pod_of(world, conn)?)?.pod;
     let to = told_of(world, before).iter().rev().find_map(|t| led_to(t))?;
     pod.addresses.iter().any(|a| a.to_canonical() == to.ip()).then_some(to)
+}
+
+/// Whether there may have been others with the same two ends between the two.
+pub fn follows_untold(world: &World, before: usize, conn: &Conn) -> bool {
+    let ended = world.run.conns.get(before).and_then(|c| c.end.as_ref()).map_or(i64::MIN, |e| e.ns);
+    world.run.untold.touches(ended, conn.attempt_ns)
 }
 
 /// The pod that has an address.

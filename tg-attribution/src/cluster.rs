@@ -62,6 +62,11 @@ impl<'a> Cluster<'a> {
         cluster
     }
 
+    /// Whether it tells all that happened in a span.
+    pub fn tells_all(&self, from: i64, to: i64) -> bool {
+        !self.holes.iter().any(|hole| hole.touches(from, to))
+    }
+
     /// Whether it is told which endpoints a node leads to, of some service.
     pub fn tells_policy(&self) -> bool {
         self.services.iter().any(|s| s.external_traffic.is_some())

@@ -35,16 +35,17 @@ impl<'a> Doubts<'a> {
         Doubts { holes, reach, lowered, cluster, lowered_by_cluster: 0 }
     }
 
-    /// Lowers the finding where one of these nodes lost events in this span (no nodes: every node), or as
-    /// [`Doubts::lower_by_cluster`] does.
+    /// Lowers the finding where one of these nodes, or one that it rests on, lost events in this span (no nodes: every
+    /// node), or as [`Doubts::lower_by_cluster`] does.
     pub fn lower(&mut self, finding: &mut Finding, nodes: &[usize], span: (i64, i64), sources: &Sources) {
         let begun = self.holes.partition_point(|(_, h)| h.from.earliest() <= span.1);
         // Of those that have begun none ends in time before this one.
         let first = self.reach[..begun].partition_point(|reach| *reach < span.0);
         for nth in first..begun {
             let (node, hole) = self.holes[nth];
-            let concerns = nodes.is_empty() || nodes.contains(&node);
-            if !concerns || !hole.touches(span.0, span.1) {
+            let rests_on_it = |finding: &Finding| nodes_of(finding, sources).any(|(other, _)| other == node);
+            let concerns = |finding| nodes.is_empty() || nodes.contains(&node) || rests_on_it(finding);
+            if !hole.touches(span.0, span.1) || !concerns(finding) {
                 continue;
             }
             self.lowered[nth] += 1;
@@ -57,16 +58,8 @@ impl<'a> Doubts<'a> {
 
     /// Lowers what was found of a trouble: from what nodes told first of it on, nothing else of theirs may be lost.
     pub fn lower_trouble(&mut self, trouble: &mut Trouble, sources: &Sources) {
-        let mut nodes = Vec::new();
-        let mut from = trouble.started_ns;
-        for evidence in &trouble.finding.evidence {
-            let is_it = |s: &InputState| s.kind == InputKind::Node && s.file == evidence.file;
-            if let Some(input) = sources.states.iter().position(is_it) {
-                // The run is input 0, and nodes come next.
-                nodes.extend(input.checked_sub(1));
-                from = from.min(evidence.at_ns);
-            }
-        }
+        let (nodes, times): (Vec<usize>, Vec<i64>) = nodes_of(&trouble.finding, sources).unzip();
+        let from = times.into_iter().fold(trouble.started_ns, i64::min);
         if nodes.is_empty() {
             return self.lower_by_cluster(&mut trouble.finding, trouble.ended_ns);
         }
@@ -99,6 +92,16 @@ impl<'a> Doubts<'a> {
         let lowered = [&self.lowered_by_cluster].into_iter().chain(std::iter::repeat(&0));
         of_nodes.chain(self.cluster.iter().copied().zip(lowered)).map(one).collect()
     }
+}
+
+/// The nodes that the finding's evidence is of, and when each piece was.
+fn nodes_of(finding: &Finding, sources: &Sources) -> impl Iterator<Item = (usize, i64)> {
+    finding.evidence.iter().filter_map(|evidence| {
+        let is_it = |s: &InputState| s.kind == InputKind::Node && s.file == evidence.file;
+        // The run is input 0, and nodes come next.
+        let node = sources.states.iter().position(is_it)?.checked_sub(1)?;
+        Some((node, evidence.at_ns))
+    })
 }
 
 fn lower(finding: &mut Finding, missing: String) {

@@ -13,6 +13,7 @@ pub use uses::{Owner, Uses};
 use crate::cluster::Cluster;
 use crate::nodes::Nodes;
 use crate::run::{Conn, Run, canonical};
+use crate::spans::Spans;
 use tg_model::node_event::Tuple;
 
 /// A packet is translated by so many places at most.
@@ -39,7 +40,13 @@ impl Joined {
                 Owner::One(conn) if tuples::begins(told) && uses.is_over(conn, told.source.at) => {
                     joined.orphans.push(at);
                 }
-                Owner::One(conn) => joined.events[uses.heir(conn, told.source.at)].push(at),
+                Owner::One(conn) => {
+                    let heir = uses.heir(conn, told.source.at);
+                    match heir.filter(|heir| !uses.is_untold(*heir, told.source.at)) {
+                        Some(heir) => joined.events[heir].push(at),
+                        None => joined.doubtful += 1,
+                    }
+                }
                 Owner::Doubtful => joined.doubtful += 1,
                 Owner::None => joined.orphans.push(at),
             }
@@ -50,8 +57,9 @@ impl Joined {
 
 /// The tuples of each connection: its own, and what translations make of it.
 fn uses_of(run: &Run, nodes: &Nodes, cluster: &Cluster) -> Uses {
-    let ended = |c: &Conn| c.end.as_ref().map_or(i64::MAX, |e| e.ns);
-    let mut uses = Uses::new(run.conns.iter().map(ended).collect());
+    let holes = nodes.all.iter().flat_map(|n| &n.holes);
+    let lost = Spans::new(holes.map(|h| (h.from.earliest(), h.to.latest())).collect());
+    let mut uses = Uses::new(&run.conns, run.untold.clone(), lost);
     for (at, conn) in run.conns.iter().enumerate() {
         let own = Tuple { src: conn.local, dst: conn.remote };
         uses.own(run.protocol, own, conn.attempt_ns);

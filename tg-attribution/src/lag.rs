@@ -21,8 +21,8 @@ pub struct Lag<'a> {
     pub since: Since<'a>,
     /// What shows that the balancer followed much later, if at all.
     stalled: Option<(Source, String)>,
-    /// Whether it was late enough for that is not sure.
-    perhaps_stalled: bool,
+    /// Why it is not sure whether it was late enough for that, if so.
+    perhaps_stalled: Option<&'static str>,
     /// Whether another endpoint was ready is not sure: with none, balancers lead to those that still serve.
     perhaps_none_ready: bool,
 }
@@ -47,13 +47,18 @@ impl<'a> Lag<'a> {
         if serves && others == Some(false) {
             return None;
         }
-        let stalled = followed(world, address, since.source, places).or_else(|| {
-            let late = led.at.earliest().saturating_sub(since.source.at.latest());
-            (late >= STALL_NS)
-                .then(|| (led, format!("its balancer still led there, {} after", span(late.unsigned_abs()))))
-        });
+        let late = led.at.earliest().saturating_sub(since.source.at.latest());
         let late_at_most = led.at.latest().saturating_sub(since.source.at.earliest());
-        let perhaps_stalled = stalled.is_none() && late_at_most >= STALL_NS;
+        let followed = followed(world, address, since.source, places);
+        let led_late = (late >= STALL_NS)
+            .then(|| (led, format!("its balancer still led there, {} after", span(late.unsigned_abs()))));
+        let untold = followed.is_untold && led_late.is_none();
+        let stalled = if followed.is_untold { led_late.or(followed.late) } else { followed.late.or(led_late) };
+        let perhaps_stalled = match stalled {
+            _ if untold => Some("a node lost events in that time: when its balancer followed is not told"),
+            None if late_at_most >= STALL_NS => Some("clocks are too far apart to tell how late its balancer was"),
+            _ => None,
+        };
         Some(Lag { since, stalled, perhaps_stalled, perhaps_none_ready: serves && others.is_none() })
     }
 
@@ -66,7 +71,10 @@ impl<'a> Lag<'a> {
         let draft = Draft::new(&world.sources, cause)
             .proof(since, words)
             .lacks_if(self.perhaps_none_ready, "clocks are too far apart to tell whether another endpoint was ready");
-        let draft = draft.lacks_if(self.perhaps_stalled, "clocks are too far apart to tell how late its balancer was");
+        let draft = match self.perhaps_stalled {
+            Some(why) => draft.lacks(why),
+            None => draft,
+        };
         match self.stalled {
             Some((source, words)) => draft.proof(source, words),
             None => draft,
@@ -74,9 +82,17 @@ impl<'a> Lag<'a> {
     }
 }
 
-/// The first that one of these balancers did to the address after its endpoint had left, where that came late.
-fn followed(world: &World, address: SocketAddr, since: Source, places: &[Place]) -> Option<(Source, String)> {
-    let told = world.dests.get(&address)?.iter().filter_map(|at| world.nodes.told.get(*at));
+/// When a balancer followed its endpoints.
+struct Followed {
+    /// What shows it, where that was late.
+    late: Option<(Source, String)>,
+    /// It may have been before: its node lost events.
+    is_untold: bool,
+}
+
+/// The first that one of these balancers did to the address after its endpoint had left.
+fn followed(world: &World, address: SocketAddr, since: Source, places: &[Place]) -> Followed {
+    let told = world.dests.get(&address).into_iter().flatten().filter_map(|at| world.nodes.told.get(*at));
     let mut followed = told.filter_map(|told| match told.event()? {
         NodeEvent::IpvsDest(d) if places.contains(&(told.node, d.netns.inode)) => {
             let out = d.change == IpvsDestChange::Deleted || d.destination.weight == 0;
@@ -85,7 +101,13 @@ fn followed(world: &World, address: SocketAddr, since: Source, places: &[Place])
         }
         _ => None,
     });
-    let (source, node) = followed.next()?;
-    let late = source.at.earliest().saturating_sub(since.at.latest());
-    (late >= STALL_NS).then(|| (source, format!("{node} followed {} after", span(late.unsigned_abs()))))
+    let first = followed.next();
+    let late = first.as_ref().map_or(i64::MAX, |(s, _)| s.at.earliest().saturating_sub(since.at.latest()));
+    let to = first.as_ref().map_or(i64::MAX, |(s, _)| s.at.latest());
+    let lost = |(node, _): &Place| world.nodes.all.get(*node).is_some_and(|n| n.lost_some(since.at.earliest(), to));
+    let words = |(source, node)| (source, format!("{node} followed {} after", span(late.unsigned_abs())));
+    Followed {
+        late: first.filter(|_| late >= STALL_NS).map(words),
+        is_untold: late >= STALL_NS && places.iter().any(lost),
+    }
 }

@@ -37,6 +37,7 @@ mod sentences;
 mod service;
 mod shares;
 mod source;
+mod spans;
 mod totals;
 mod troubles;
 mod verdicts;
@@ -101,9 +102,12 @@ fn notes(world: &World) -> Vec<String> {
     }
     if world.joined.doubtful > 0 {
         notes.push(format!(
-            "{} events of nodes may belong to one of two connections that used the same port: they prove nothing.",
+            "{} events of nodes may belong to another connection that used the same port: they prove nothing.",
             world.joined.doubtful
         ));
+    }
+    if let Some(footer) = world.run.footer.filter(|f| f.records_lost > 0) {
+        notes.push(format!("The run's journal lacks {} lines: its writer could not keep up.", footer.records_lost));
     }
     for state in &world.sources.states {
         if state.unreadable_lines > 0 {

@@ -47,6 +47,11 @@ impl Node<'_> {
     pub fn watches(&self, program: &str) -> bool {
         self.attached.contains(program)
     }
+
+    /// Whether it lost events in a span.
+    pub fn lost_some(&self, from: i64, to: i64) -> bool {
+        self.holes.iter().any(|hole| hole.touches(from, to))
+    }
 }
 
 impl<'a> Told<'a> {

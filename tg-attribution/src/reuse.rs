@@ -1,6 +1,6 @@
 //! A port that was used again and met IPVS' old entry. Changes when the evidence for that does.
 
-use crate::case::{Case, led_to, told_of};
+use crate::case::{Case, follows_untold, led_to, told_of};
 use crate::moment::Moment;
 use crate::nodes::{Place, Told, What};
 use crate::source::Sources;
@@ -36,6 +36,7 @@ pub fn stale(case: &Case) -> Option<Finding> {
         .proof(emptied.source, "that destination had no weight any more")
         .lacks_if(!same, "which pod it was on is not known")
         .lacks_if(!entry.source.at.surely_by(began), "clocks are too far apart to tell whose the entry is")
+        .lacks_if(follows_untold(world, before, conn), "the run's journal does not tell of all that used its port")
         .lacks_if(!watched, "no node's journal would tell of a new entry");
     Some(draft.finish())
 }

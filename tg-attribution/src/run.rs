@@ -1,6 +1,10 @@
 //! The run as verdicts need it: its connections, failed attempts and times without service. Changes when a
 //! verdict needs more of a run's journal.
 
+mod untold;
+
+pub use untold::Untold;
+
 use crate::input::Journal;
 use crate::moment::signed;
 use std::cell::OnceCell;
@@ -26,6 +30,7 @@ pub struct Conn {
     pub id: ConnId,
     pub attempt_ns: i64,
     pub established_ns: i64,
+    pub failed_attempts: u64,
     pub local: SocketAddr,
     pub remote: SocketAddr,
     pub host: Option<String>,
@@ -68,6 +73,8 @@ pub struct Run<'a> {
     pub footer: Option<&'a Footer>,
     /// The last moment that the journal tells of.
     pub last_ns: i64,
+    /// What it does not tell of.
+    pub untold: Untold,
     lateness: OnceCell<Vec<Late>>,
 }
 
@@ -91,6 +98,7 @@ impl Conn {
             id: e.conn,
             attempt_ns: signed(e.attempt_ns),
             established_ns: signed(e.established_ns),
+            failed_attempts: e.failed_attempts,
             local: canonical(e.local),
             remote: canonical(e.remote),
             host: None,
@@ -123,6 +131,7 @@ impl<'a> Run<'a> {
             outages: Vec::new(),
             footer: None,
             last_ns: 0,
+            untold: Untold::default(),
             lateness: OnceCell::new(),
         };
         journal.lines.iter().for_each(|(number, line)| run.take(*number, line));
@@ -134,6 +143,7 @@ impl<'a> Run<'a> {
         for uses in run.by_ends.values_mut() {
             uses.sort_by_key(|at| run.conns[*at].attempt_ns);
         }
+        run.untold = untold::of(&run, journal);
         run
     }
 
@@ -235,7 +245,7 @@ impl<'a> Run<'a> {
         self.by_id.get(&id).copied()
     }
 
-    /// The last connection before this one that had the same two ends.
+    /// The last connection before this one that had the same two ends, as far as is told.
     pub fn same_ends_before(&self, conn: &Conn) -> Option<usize> {
         let uses = self.by_ends.get(&(conn.local, conn.remote))?;
         let before = uses.partition_point(|at| self.conns[*at].attempt_ns < conn.attempt_ns);

@@ -11,6 +11,9 @@ use tg_model::verdict::{Cause, Finding};
 /// What a process' end lacks where another connection of it may have gone on.
 pub const NO_OTHER_END: &str = "the run's journal has no end of another connection of its pod";
 
+/// What a process' end lacks where the cluster's journal has a hole.
+pub const NOT_ASKED: &str = "the cluster's journal does not tell whether its pod had been asked to end";
+
 /// The peer ended it, by the client's own record.
 fn by_peer(case: &Case) -> bool {
     matches!(case.end.reason, EndReason::Reset | EndReason::ClosedByPeer)
@@ -52,6 +55,7 @@ pub fn end_of_pod<'a>(case: &Case<'a>, terminating: Option<Source>) -> Option<(D
     let draft = draft
         .proof(ended, format!("{name} ended without being asked to"))
         .lacks_if(case.pod_went_on().is_none(), NO_OTHER_END)
+        .lacks_if(!case.unasked_is_told(), NOT_ASKED)
         .lacks_if(doubtful, "clocks are too far apart to tell that this was about then");
     Some((draft, ended))
 }

@@ -2,6 +2,8 @@
 
 use super::tuples::Hop;
 use crate::moment::Moment;
+use crate::run::{Conn, Untold};
+use crate::spans::Spans;
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use tg_model::node_event::Tuple;
@@ -35,32 +37,62 @@ pub struct Uses {
     by_tuple: HashMap<(u8, Tuple), Vec<Use>>,
     /// By the client's end alone, for balancers that know the service by a mark.
     by_client: HashMap<(u8, SocketAddr), Vec<Use>>,
-    /// When each connection ended, by its place.
-    ended: Vec<i64>,
+    /// Of each connection, by its place.
+    lives: Vec<Life>,
+    /// Of what may have used a tuple, too, no line of the run tells.
+    untold: Untold,
     /// Its own ends, and whether a translation was told of for it.
     own: Vec<(u8, Tuple)>,
     translated: HashSet<usize>,
+    /// Own ends of connections of which the clocks do not tell which of them was given a translation.
+    perhaps_translated: HashSet<(u8, Tuple)>,
+    /// When nodes lost events: it may be that of a translation.
+    lost: Spans,
+}
+
+/// When a connection began, was established, and ended.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    began: i64,
+    up: i64,
+    ended: i64,
 }
 
 impl Uses {
-    /// `ended`: when each connection ended.
-    pub fn new(ended: Vec<i64>) -> Uses {
-        Uses { ended, ..Uses::default() }
+    /// `lost`: when nodes lost events.
+    pub fn new(conns: &[Conn], untold: Untold, lost: Spans) -> Uses {
+        let life = |c: &Conn| {
+            let ended = c.end.as_ref().map_or(i64::MAX, |e| e.ns);
+            Life { began: c.attempt_ns, up: c.established_ns, ended }
+        };
+        Uses { lives: conns.iter().map(life).collect(), untold, lost, ..Uses::default() }
     }
 
     /// It is too late to be of a connection: a packet is on its way for so long at most.
     pub fn is_over(&self, conn: usize, at: Moment) -> bool {
-        self.ended.get(conn).is_some_and(|ended| at.earliest() > ended.saturating_add(LATE_NS))
+        self.lives.get(conn).is_some_and(|life| at.earliest() > life.ended.saturating_add(LATE_NS))
+    }
+
+    /// It may be of something else that used the tuple before the connection or after it, of which no line tells.
+    pub fn is_untold(&self, conn: usize, at: Moment) -> bool {
+        let (from, to) = (at.earliest(), at.latest());
+        self.lives.get(conn).is_some_and(|life| {
+            (from < life.began && self.untold.touches(from, life.began))
+                || (to > life.ended && self.untold.touches(life.ended, to))
+        })
     }
 
     /// The connection that an event is really of that comes by a tuple of this one: a later one with the same own ends
-    /// goes on by the translations that are there, where it was given none.
-    pub fn heir(&self, conn: usize, at: Moment) -> usize {
-        let Some((protocol, own)) = self.own.get(conn) else { return conn };
-        match self.owner(*protocol, *own, at) {
-            Owner::One(heir) if !self.translated.contains(&heir) => heir,
-            _ => conn,
-        }
+    /// goes on by the translations that are there, where it was given none. `None`: whether it was is not told.
+    pub fn heir(&self, conn: usize, at: Moment) -> Option<usize> {
+        let Some(own) = self.own.get(conn) else { return Some(conn) };
+        let heir = match self.owner(own.0, own.1, at) {
+            Owner::One(heir) if heir != conn && !self.translated.contains(&heir) => heir,
+            _ => return Some(conn),
+        };
+        let life = self.lives.get(heir)?;
+        let untold = self.perhaps_translated.contains(own) || self.lost.touches(life.began, life.up);
+        (!untold && life.began <= at.earliest()).then_some(heir)
     }
 
     /// The run itself says so: a connection's own ends. They come in the order of `Run::conns`, and [`Uses::sort`]
@@ -109,9 +141,12 @@ impl Uses {
         };
         let conn = match owner {
             None => return false,
-            Some(Owner::One(conn)) if self.is_over(conn, hop.at) => None,
+            Some(Owner::One(conn)) if self.is_over(conn, hop.at) || self.is_untold(conn, hop.at) => None,
             Some(Owner::One(conn)) => Some(conn),
-            Some(_) => return true,
+            Some(_) => {
+                self.perhaps_translated.insert((hop.protocol, hop.from));
+                return true;
+            }
         };
         self.translated.extend(conn);
         for tuple in [hop.from, hop.to[0], hop.to[1]] {

@@ -6,7 +6,7 @@ use super::undone::Undone;
 use crate::case::pod_at;
 use crate::moment::signed;
 use crate::nodes::Told;
-use crate::run::{TCP, canonical};
+use crate::run::{TCP, Untold, canonical};
 use crate::world::World;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -62,6 +62,7 @@ pub struct Strays<'a> {
     ends: HashMap<(Kind, SocketAddr, i64), usize>,
     /// Whether all that was told of a crowd says the same; once that was asked.
     alike: HashMap<(Kind, SocketAddr, i64), bool>,
+    untold: &'a Untold,
     clients: HashSet<IpAddr>,
 }
 
@@ -79,7 +80,8 @@ impl<'a> Strays<'a> {
         }
         let times = times(windows);
         let (left, alike) = (all.clone(), HashMap::new());
-        let mut strays = Strays { all, left, times, ends: HashMap::new(), alike, clients };
+        let untold = &world.run.untold;
+        let mut strays = Strays { all, left, times, ends: HashMap::new(), alike, untold, clients };
         strays.ends = strays.count_ends();
         strays
     }
@@ -99,7 +101,9 @@ impl<'a> Strays<'a> {
         let (key, stray) = (*key, *stray);
         of_kind.remove(&key);
         let named = window.local.is_some_and(|local| local.port() != 0 && stray.client == Some(local));
-        Some(Found { told: stray.told, doubtful: !named && !self.is_alone(kind, window.remote, stray, says) })
+        let at = stray.told.source.at;
+        let sure = named || self.is_alone(kind, window.remote, stray, says);
+        Some(Found { told: stray.told, doubtful: !sure || self.untold.touches(at.earliest(), at.latest()) })
     }
 
     /// No other attempt can be meant: only one was under way, or each of them has an event of its own, and all of those

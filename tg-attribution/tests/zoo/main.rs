@@ -6,6 +6,8 @@
 mod conformance;
 mod confusion;
 mod damage;
+mod found;
+mod harm;
 mod pieces;
 mod properties;
 mod rows;

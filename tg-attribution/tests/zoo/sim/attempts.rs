@@ -2,12 +2,13 @@
 
 use super::faults::third_party;
 use super::{MS, Sim, VIP};
+use std::time::Duration;
 use tg_model::node_event::{ConntrackTable, Drop, Netns, NodeEvent, Tuple};
 use tg_model::outcome::AttemptFailure;
 use tg_model::verdict::Cause;
 
 /// Until an attempt is given up.
-const CONNECT_TIMEOUT: u64 = 5_000 * MS;
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Some connections are reset, of which those by a node of `nodes` cannot come again.
 fn lose(sim: &mut Sim, nodes: impl Fn(usize) -> bool) -> Vec<u32> {
@@ -27,6 +28,7 @@ fn lose(sim: &mut Sim, nodes: impl Fn(usize) -> bool) -> Vec<u32> {
 
 /// Each tries, side by side, and its SYNs are dropped on its node: so much later than they were sent, and why.
 fn dropped(sim: &mut Sim, slots: &[u32], of_node: impl Fn(usize) -> (u64, Cause)) {
+    let timeout = CONNECT_TIMEOUT.as_nanos() as u64;
     let began = sim.now;
     for slot in slots {
         sim.now += 2 * MS;
@@ -35,9 +37,9 @@ fn dropped(sim: &mut Sim, slots: &[u32], of_node: impl Fn(usize) -> (u64, Cause)
         for again in [0, 1_000 * MS, 3_000 * MS] {
             drop_syn(sim, node, at + again + late, client);
         }
-        sim.fail(*slot, at, at + CONNECT_TIMEOUT, AttemptFailure::Timeout, Some(VIP), cause);
+        sim.fail(*slot, at, at + timeout, AttemptFailure::Timeout, Some(VIP), cause);
     }
-    sim.now = began + CONNECT_TIMEOUT + 1_000 * MS;
+    sim.now = began + timeout + 1_000 * MS;
 }
 
 fn drop_syn(sim: &mut Sim, node: usize, at: u64, client: Tuple) {

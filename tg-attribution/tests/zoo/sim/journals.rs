@@ -82,7 +82,8 @@ pub fn write(mut told: Told, plan: Plan, setup: &Setup, random: &mut Random) -> 
         monotonic_ns,
         realtime_ns,
     };
-    let lines = told.run.into_iter().map(|(_, line)| line).chain([Line::Footer(footer())]);
+    let end = told.run.last().map_or(RUN_START, |(at, _)| *at) - RUN_START;
+    let lines = told.run.into_iter().map(|(_, line)| line).chain([Line::Footer(footer(end))]);
     let lines = (2..).zip(lines).collect();
     Inputs {
         run: Journal { file: "run.jsonl".into(), header, lines, notes: Notes::default() },
@@ -96,9 +97,9 @@ pub fn node_ns(at: u64) -> u64 {
     at - NODE_START
 }
 
-fn footer() -> Footer {
+fn footer(end: u64) -> Footer {
     let totals = Totals::default();
-    let (stopped_ns, ended_ns) = (1, 1);
+    let (stopped_ns, ended_ns) = (end, end);
     Footer {
         ending: Ending::Planned,
         error: None,

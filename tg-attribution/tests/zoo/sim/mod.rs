@@ -82,6 +82,8 @@ struct Sim {
     /// By slot.
     live: BTreeMap<u32, Live>,
     next_nth: BTreeMap<u32, u64>,
+    /// By slot: when it first tried for its next connection, and how often that failed.
+    tried: BTreeMap<u32, (u64, u64)>,
     next_port: BTreeMap<u32, u16>,
     next_snat: u16,
     /// Balancers hear of endpoints so much later: what they will hear, and when.
@@ -105,6 +107,7 @@ pub fn simulate(setup: Setup) -> Zoo {
         balancers: (0..setup.nodes).map(|_| Balancer::new(setup.scheduler)).collect(),
         live: BTreeMap::new(),
         next_nth: BTreeMap::new(),
+        tried: BTreeMap::new(),
         next_port: BTreeMap::new(),
         next_snat: 0,
         lag: 0,
@@ -153,8 +156,9 @@ impl Sim {
         let slots = if scenario.tells_ports() { 0..self.setup.slots } else { 0..0 };
         let sources = slots.map(|slot| Source(self.client_tuple(slot).src)).collect();
         let targets = vec!["192.0.2.1:5003".parse().unwrap()];
-        Plan::try_from(PlanSpec { conns: self.setup.slots, transport, sources, targets, ..PlanSpec::default() })
-            .unwrap()
+        let connect_timeout = attempts::CONNECT_TIMEOUT;
+        let conns = self.setup.slots;
+        Plan::try_from(PlanSpec { conns, transport, sources, targets, connect_timeout, ..PlanSpec::default() }).unwrap()
     }
 
     fn protocol(&self) -> u8 {

@@ -25,6 +25,7 @@ impl Sim {
         cause: Cause,
     ) {
         let (started_ns, ended_ns) = (Sim::run_ns(from), Sim::run_ns(to));
+        self.tried.entry(slot).or_insert((from, 0)).1 += 1;
         let detail = remote.is_none().then(|| "failed to lookup address information".to_owned());
         let slot = SlotId(slot);
         let line = AttemptFailed { slot, started_ns, ended_ns, failure, errno: None, detail, remote };
@@ -38,12 +39,13 @@ impl Sim {
         let conn = ConnId { slot: SlotId(slot), nth: *nth };
         *nth += 1;
         let up = at + 180 * US;
+        let (first_attempt, failed_attempts) = self.tried.remove(&slot).unwrap_or((at, 0));
         let established = Established {
             conn,
-            first_attempt_ns: Sim::run_ns(at),
+            first_attempt_ns: Sim::run_ns(first_attempt),
             attempt_ns: Sim::run_ns(at),
             established_ns: Sim::run_ns(up),
-            failed_attempts: 0,
+            failed_attempts,
             local: client.src,
             remote: client.dst,
         };
