@@ -1,6 +1,6 @@
-//! The observer beside real IPVS, in virtual machines with Debian's kernels: this binary boots each, and runs itself
-//! in it. In the guest: namespaces, `ipvsadm`, traffic; what is told is held against `ipvsadm`, the sockets and
-//! `conntrack`. One boot does all of it.
+//! The observer beside real IPVS and a full conntrack table, in virtual machines with Debian's kernels: this binary
+//! boots each, and runs itself in it. In the guest: namespaces, `ipvsadm`, traffic; what is told is held against
+//! `ipvsadm`, the sockets, `conntrack` and the kernel's counters. One boot does all of it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -8,6 +8,7 @@ mod bed;
 mod changes;
 mod decisions;
 mod filters;
+mod full;
 mod host;
 
 #[path = "../observe/endings.rs"]
@@ -41,5 +42,6 @@ fn main() -> ExitCode {
     filters::add(&mut suite);
     changes::add(&mut suite);
     endings::in_a_guest(&mut suite);
+    full::add(&mut suite);
     suite.run()
 }
