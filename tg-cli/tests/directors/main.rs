@@ -8,6 +8,7 @@ mod ends;
 mod guest;
 mod lab_faults;
 mod nft;
+mod node_loss;
 
 #[path = "../faults_support/mod.rs"]
 mod faults_support;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     nft::add(&mut suite);
     ends::add(&mut suite);
     lab_faults::add(&mut suite);
+    node_loss::add(&mut suite);
     guest::add(&mut suite);
     suite.run()
 }
