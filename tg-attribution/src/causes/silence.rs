@@ -69,12 +69,17 @@ fn swallowed(case: &Case) -> Option<(Source, String)> {
     dropped.or_else(|| node_lost(case, from, to)).or_else(|| namespace_gone(case, to))
 }
 
+/// Its pod's node, or one that led it there.
 fn node_lost(case: &Case, from: i64, to: i64) -> Option<(Source, String)> {
-    let node = &case.life?.pod.node;
-    let mut changes = case.world.cluster.nodes.iter().filter(|(_, c)| !node.is_empty() && c.node == *node);
-    let (source, _) = changes
-        .find(|(s, c)| !c.ready && s.at.latest() >= from && s.at.earliest() <= to.saturating_add(NODE_LATE_NS))?;
-    Some((*source, format!("its node {node} was not ready, {}", after(case.end.ns, source.at.ns))))
+    let soon = to.saturating_add(NODE_LATE_NS);
+    let about_then = |s: &Source| s.at.latest() >= from && s.at.earliest() <= soon;
+    let own = case.life.map(|life| life.pod.node.as_str()).filter(|node| !node.is_empty());
+    let led = |node: &str| case.told.iter().any(|t| led_to(t).is_some() && case.world.nodes.is_named(t, node));
+    case.world.cluster.nodes.iter().filter(|(s, c)| !c.ready && about_then(s)).find_map(|(source, change)| {
+        let node = change.node.as_str();
+        let role = if own == Some(node) { "its node" } else { led(node).then_some("the node that led it,")? };
+        Some((*source, format!("{role} {node} was not ready, {}", after(case.end.ns, source.at.ns))))
+    })
 }
 
 fn namespace_gone(case: &Case, to: i64) -> Option<(Source, String)> {

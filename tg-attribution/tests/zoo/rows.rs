@@ -104,6 +104,13 @@ fn a_node_without_endpoints_of_its_own() {
 }
 
 #[test]
+fn a_lost_node_swallows_what_it_led_to_others_too() {
+    for director in [Director::Rules, Director::Ipvs] {
+        is(Scenario::NodeLoss, director, Cause::Blackhole, &[(Cause::Blackhole, SURE)]);
+    }
+}
+
+#[test]
 fn attempts_side_by_side_whose_packets_were_dropped_for_different_reasons() {
     let zoo = simulate(setup(Scenario::FullAndDrained, Director::Rules));
     for truth in [Cause::ConntrackFull, Cause::DrainLocal] {

@@ -142,8 +142,9 @@ fn verdicts_agree() {
         assert!(right.get(cause).is_some_and(|n| *n >= least), "{cause}: {right:?}");
     }
 
-    // The cluster tells of the node: no silence there is unexplained.
-    let was_lost = |l: &&Lost| l.at == truths.lost_node && l.ended_ns() < truths.upgrade_ns;
+    // The cluster tells of the node: no silence there, or by way of it, is unexplained.
+    let by_it = |l: &Lost| [&l.at, &l.by].contains(&&truths.lost_node);
+    let was_lost = |l: &&Lost| by_it(l) && l.ended_ns() < truths.upgrade_ns;
     let there: Vec<&Lost> = all.iter().filter(was_lost).collect();
     assert!(there.len() >= 4, "{}", lab.done);
     for silent in there.iter().filter(|l| !l.is_reset()) {

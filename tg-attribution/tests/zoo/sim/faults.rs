@@ -2,6 +2,7 @@
 
 use super::balance::Director;
 use super::ipvs::{expired, reset_by_node};
+use super::traffic::Live;
 use super::{MS, Sim, US};
 use tg_model::cluster_event::{PodPhase, ProxyPhase, RolloutPhase};
 use tg_model::node_event::{ConntrackPhase, Drop, Netns, NodeEvent, ProxyConnPhase, ProxyEnd, Reset, TcpState, Tuple};
@@ -155,7 +156,9 @@ pub fn blackhole(sim: &mut Sim, slot: u32) {
 /// The second node vanishes with its pods; the cluster hears of it later.
 pub fn node_loss(sim: &mut Sim) {
     let pods: Vec<usize> = (0..sim.pods.len()).filter(|p| sim.pods[*p].node == 1).collect();
-    let slots: Vec<u32> = pods.iter().flat_map(|p| sim.on_pod(*p)).collect();
+    // Those of its pods, and those that it led to others.
+    let by_it = |live: &Live| live.node == 1 || pods.contains(&live.pod);
+    let slots: Vec<u32> = sim.live.iter().filter(|(_, live)| by_it(live)).map(|(slot, _)| *slot).collect();
     sim.now += 1_000 * MS;
     for slot in &slots {
         sim.now += MS;
