@@ -6,6 +6,8 @@ pub struct Spans(Vec<(i64, i64)>);
 
 impl Spans {
     pub fn new(mut all: Vec<(i64, i64)>) -> Spans {
+        // Of a damaged journal an end may be before its begin.
+        all.iter_mut().for_each(|(from, to)| (*from, *to) = ((*from).min(*to), (*from).max(*to)));
         all.sort_unstable();
         let mut spans: Vec<(i64, i64)> = Vec::new();
         for (from, to) in all {
@@ -29,7 +31,7 @@ mod tests {
 
     #[test]
     fn spans_that_touch_are_one() {
-        let spans = Spans::new(vec![(5, 7), (1, 3), (3, 4)]);
+        let spans = Spans::new(vec![(5, 7), (3, 1), (3, 4)]);
         assert_eq!(spans.0, [(1, 4), (5, 7)]);
         assert!(spans.touches(4, 4) && spans.touches(-9, 1) && spans.touches(7, 99) && spans.touches(2, 6));
         assert!(!spans.touches(-9, 0) && !spans.touches(8, 99));

@@ -52,6 +52,7 @@ impl<E: Engine> Pump<E> {
     pub fn turn(&mut self, around: &mut impl Surroundings) -> io::Result<(Nanos, Wake)> {
         let mut now = self.engine.now();
         if now > self.expected + STOOD_STILL {
+            self.carry_out(now, around);
             loop {
                 self.engine.wait(now, Nanos::ZERO)?;
                 if !self.take_completions(around) {

@@ -134,6 +134,8 @@ pub fn observe(args: &ObserveArgs) -> Result<(), Problem> {
     recorder.flush();
     ending.stderr("observing");
     let observed = go_on(observer, &mut recorder, &shared, &ending);
+    // Also where it ends by a failure nobody is waited for any longer.
+    ending.ask();
     handle.close();
     // It ends by `close`, and has nothing to tell.
     let _ = waiting.join();

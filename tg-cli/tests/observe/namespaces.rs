@@ -116,7 +116,8 @@ impl NoNetwork {
 
 impl Drop for NoNetwork {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
+        // Lazily: an observer may just have it open.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
         let _ = std::fs::remove_file(&self.0);
     }
 }

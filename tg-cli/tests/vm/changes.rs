@@ -67,7 +67,9 @@ fn conntrack_s_netlink_comes_later() {
     let _bed = bed();
     let modprobe = std::fs::read_to_string("/proc/sys/kernel/modprobe").unwrap();
     // The kernel would load it for whoever asks.
-    shell("sysctl -qw kernel.modprobe=/nowhere && rmmod nf_conntrack_netlink");
+    shell("sysctl -qw kernel.modprobe=/nowhere");
+    // Another observer asks now and then, and holds it for as long as that takes.
+    shell("for i in $(seq 100); do rmmod nf_conntrack_netlink && exit 0; sleep 0.1; done; exit 1");
     let directory = tempfile::tempdir().unwrap();
     let late = observe(directory.path());
     let of_tables = |l: &Value| l["kind"] == "node-program" && l["program"] == "conntrack-table";

@@ -75,7 +75,7 @@ impl Driver {
             lost += u32::from(connection.give_up_oldest(&mut shared));
         }
         if unsent {
-            // What the engine does not have yet had waited for an echo: closed loop.
+            // Closed loop: what the engine does not have yet had waited for an echo, or for the connection.
             let withdrawn = self.withdraw_send(slot);
             let reason = if withdrawn { DropReason::InFlightLimit } else { DropReason::SendFailed };
             self.count(slot, |c| c.count_dropped(reason));

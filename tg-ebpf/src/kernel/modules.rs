@@ -85,6 +85,10 @@ impl Modules {
 
     /// As [`Programs::detach`](super::programs::Programs::detach).
     pub fn detach(&mut self) {
+        for (_, links) in self.conntrack.links.values_mut().chain(self.ipvs.links.values_mut()) {
+            // Backwards: what sees a call's return goes last, else that call would be taken for missed.
+            while links.pop().is_some() {}
+        }
         self.conntrack.links.clear();
         self.ipvs.links.clear();
     }
