@@ -81,9 +81,7 @@ pub enum Event {
     },
     /// The kernel accepted a message's first byte: somewhere between the clock's reading before the call
     /// that handed it over and the one after it. The completion's time is a third of the way; several
-    /// messages that one call handed over have an equal part of it each. Where the call waited for something
-    /// else, too, the usual time of one that does not takes its place, and the completion may come up to 1 ms
-    /// after its time.
+    /// messages that one call handed over have an equal part of it each.
     Sent {
         /// It accepted all of it; otherwise [`Event::SentRest`] follows.
         whole: bool,

@@ -38,7 +38,6 @@ use std::io;
 use std::sync::Arc;
 use tg_model::tcp_info::TcpInfo;
 use tg_model::time::Nanos;
-use wait::Handover;
 
 /// Sockets driven by an io_uring ring of their own. It stays on the thread that made it.
 pub struct UringEngine {
@@ -66,8 +65,6 @@ pub struct UringEngine {
     closed_since_staged: bool,
     /// The buffer of the last completion.
     current: Option<Filled>,
-    /// How long the kernel takes to take a message.
-    handover: Handover,
     /// When the completions in the ring came.
     came: Nanos,
     /// Why the ring cannot be used any more.
@@ -105,7 +102,6 @@ impl UringEngine {
             staged: VecDeque::with_capacity(sizes.sq as usize),
             closed_since_staged: false,
             current: None,
-            handover: Handover::default(),
             came: Nanos::ZERO,
             broken: None,
         })

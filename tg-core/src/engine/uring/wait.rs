@@ -1,10 +1,8 @@
 //! Waiting: asleep in the kernel, then awake, and the time stamps of what goes in and comes out. Changes
 //! when how a deadline is met does.
 //!
-//! When the kernel takes a message shows only by the clock before and after the call that hands it over. One
-//! that also waits, which saves a call a packet, does not show it: of those every 16th is made as two, and
-//! the time that messages take in these is taken for the others. As messages that are sent whole have no
-//! completion, such a wait is short: what was sent is to be told, whether or not its echo comes.
+//! When the kernel takes a message shows only by the clock before and after the call that hands it over: such a call
+//! never waits.
 
 use super::UringEngine;
 use super::key::Kind;
@@ -14,9 +12,6 @@ use crate::engine::first_byte_taken;
 use crate::sys::clock;
 use std::io;
 use tg_model::time::Nanos;
-
-/// How long a wait may keep back what it handed over itself: most echoes of a near server come before.
-const TOLD_WITHIN: Nanos = Nanos::from_millis(1);
 
 impl UringEngine {
     /// [`crate::engine::Engine::wait`].
@@ -37,8 +32,8 @@ impl UringEngine {
         let mut now = clock::monotonic();
         while self.ring.has_queued() || now < asleep_until {
             let hands_over = !self.queued.is_empty();
-            let timeout = asleep_until.since(now).min(if hands_over { TOLD_WITHIN } else { Nanos::MAX });
-            let at_once = timeout == Nanos::ZERO || (hands_over && self.handover.wants_measuring());
+            let timeout = asleep_until.since(now);
+            let at_once = hands_over || timeout == Nanos::ZERO;
             now = self.enter(now, if at_once { Stay::No } else { Stay::Until(timeout) });
             if self.has_completion() || self.broken.is_some() || now >= until {
                 return true;
@@ -50,8 +45,7 @@ impl UringEngine {
     /// [`crate::engine::Engine::linger`]. Completions that come meanwhile are in the ring afterwards.
     pub(super) fn sleep_through(&mut self, until: Nanos) {
         let now = clock::monotonic();
-        let hands_over = !self.queued.is_empty() && self.handover.wants_measuring();
-        let now = if hands_over { self.enter(now, Stay::No) } else { now };
+        let now = if self.queued.is_empty() { now } else { self.enter(now, Stay::No) };
         if now < until && self.broken.is_none() {
             self.enter(now, Stay::Through(until.since(now)));
         }
@@ -106,85 +100,12 @@ impl UringEngine {
             return self.came;
         }
         // The kernel took them one after the other: each has an equal part of the call.
-        let part = match stay {
-            Stay::No => self.handover.measured(Nanos(self.came.since(before).0 / count)),
-            Stay::Until(_) | Stay::Through(_) => self.handover.usual(),
-        };
+        let part = Nanos(self.came.since(before).0 / count);
         for (nth, key) in (0u64..).zip(&self.taken[first..]) {
             if let Sending::Message { at, .. } = &mut self.sockets.at(key.index).sending {
                 *at = (before + Nanos(part.0 * nth) + first_byte_taken(part)).min(self.came);
             }
         }
         self.came
-    }
-}
-
-/// How long the kernel takes to take a message: the latest measurements.
-#[derive(Debug, Default)]
-pub(super) struct Handover {
-    latest: [Nanos; MEASUREMENTS],
-    count: usize,
-    /// Calls since the last measurement.
-    since: u32,
-}
-
-/// Of which the median is taken: a call in which the thread lost its processor is no usual one.
-const MEASUREMENTS: usize = 9;
-const MEASURED_EVERY: u32 = 16;
-
-impl Handover {
-    /// The next call that hands a message over is to be measured, and must not wait.
-    fn wants_measuring(&self) -> bool {
-        self.count < MEASUREMENTS || self.since >= MEASURED_EVERY
-    }
-
-    fn measured(&mut self, part: Nanos) -> Nanos {
-        self.latest[self.count % MEASUREMENTS] = part;
-        self.count += 1;
-        self.since = 0;
-        part
-    }
-
-    fn usual(&mut self) -> Nanos {
-        self.since += 1;
-        let mut sorted = self.latest;
-        sorted.sort_unstable();
-        sorted[MEASUREMENTS / 2]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_usual_time_is_the_median_of_the_latest() {
-        let mut handover = Handover::default();
-        for ns in [9, 1, 8, 2, 7, 3, 6, 4] {
-            handover.measured(Nanos(ns));
-            assert!(handover.wants_measuring(), "too few");
-        }
-        handover.measured(Nanos(1_000_000));
-        assert_eq!(handover.usual(), Nanos(6));
-        // The one of 9, the oldest, is forgotten.
-        handover.measured(Nanos(1));
-        assert_eq!(handover.usual(), Nanos(4));
-    }
-
-    #[test]
-    fn every_sixteenth_call_is_measured() {
-        let mut handover = Handover::default();
-        for _ in 0..MEASUREMENTS {
-            handover.measured(Nanos(5));
-        }
-        for _ in 0..3 {
-            let mut calls = 0;
-            while !handover.wants_measuring() {
-                handover.usual();
-                calls += 1;
-            }
-            assert_eq!(calls, 16);
-            handover.measured(Nanos(5));
-        }
     }
 }
