@@ -14,11 +14,19 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+/// How a thread gets to the time when a packet is due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Approach {
+    /// A longer sleep is made as two, the last of this length.
+    pub nap_ns: u64,
+    /// Busy waiting.
+    pub spin_ns: u64,
+}
+
 /// How a paced floor goes about its load.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Manner {
-    /// Busy waiting before a packet is due.
-    pub spin_ns: u64,
+    pub approach: Approach,
     /// Packets due within so long leave together.
     pub batch_ns: u64,
     /// SCHED_FIFO.
@@ -30,7 +38,8 @@ pub fn paced(floor: &Path, engine: Engine, server: SocketAddr, load: &Load, mann
     let mut command = Command::new(floor);
     command.args(["paced", &engine.to_string(), &server.to_string(), &load.conns.to_string()]);
     command.args([load.total_rate(), f64::from(load.size), f64::from(load.seconds)].map(|v| v.to_string()));
-    for (word, ns) in [("spin", manner.spin_ns), ("batch", manner.batch_ns)] {
+    let Approach { nap_ns, spin_ns } = manner.approach;
+    for (word, ns) in [("nap", nap_ns), ("spin", spin_ns), ("batch", manner.batch_ns)] {
         if ns > 0 {
             command.args([word.to_owned(), (ns as f64 / 1e3).to_string()]);
         }
@@ -144,9 +153,9 @@ mod tests {
         };
         let server = SocketAddr::from(([127, 0, 0, 1], 5003));
         let floor = Path::new("floor");
-        let manner = Manner { spin_ns: 61_500, batch_ns: 1_000_000, fifo: true };
+        let manner = Manner { approach: Approach { nap_ns: 200_000, spin_ns: 61_500 }, batch_ns: 1_000_000, fifo: true };
         let paced = words(paced(floor, Engine::Uring, server, &load, manner)).join(" ");
-        assert_eq!(paced, "paced uring 127.0.0.1:5003 80 400 1024 10 spin 61.5 batch 1000 fifo");
+        assert_eq!(paced, "paced uring 127.0.0.1:5003 80 400 1024 10 nap 200 spin 61.5 batch 1000 fifo");
         let closed = words(closed(floor, Engine::Epoll, server, &load, 2)).join(" ");
         assert_eq!(closed, "closed epoll 127.0.0.1:5003 80 1024 10 2");
     }

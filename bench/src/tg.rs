@@ -2,6 +2,7 @@
 //! the wire. Changes when tg's command line or journal does.
 
 use crate::capture::pacing::Sends;
+use crate::floor::Approach;
 use crate::stats::quantile;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
@@ -123,8 +124,8 @@ impl Summary {
 #[derive(Clone, Debug)]
 #[cfg_attr(test, derive(Default))]
 pub struct Journal {
-    /// The busy-wait window that tg chose.
-    pub spin_ns: u64,
+    /// What tg chose.
+    pub approach: Approach,
     period_ns: u64,
     conns: u64,
     /// Time zero of the schedule, ns since the Unix epoch.
@@ -176,7 +177,7 @@ impl Journal {
         }
         connects_ns.sort_unstable();
         Ok(Journal {
-            spin_ns: header.spin_ns,
+            approach: Approach { nap_ns: header.nap_ns, spin_ns: header.spin_ns },
             period_ns: header.period_ns.context("the journal's rate is unlimited")?,
             conns: u64::from(header.plan.conns),
             zero_realtime_ns: header.realtime_ns + zero.context("the journal has no start of the schedule")?,
@@ -264,6 +265,7 @@ mod tests {
             period_ns: Some(200),
             engine: "epoll".into(),
             engine_note: None,
+            nap_ns: 41,
             spin_ns: 42,
             machine: String::new(),
             kernel: String::new(),
@@ -294,7 +296,7 @@ mod tests {
     #[test]
     fn lateness_is_from_a_slots_own_times() {
         let journal = Journal::read(journal().as_slice()).unwrap();
-        assert_eq!(journal.spin_ns, 42);
+        assert_eq!(journal.approach, Approach { nap_ns: 41, spin_ns: 42 });
         assert_eq!(journal.connects_ns, [1, 1]);
         let sends = [
             Sends { port: 700, packets: vec![(0, 1_000_050), (1, 1_000_257), (3, 1_000_653)] },

@@ -38,6 +38,7 @@ fn header() -> Header {
         period_ns: Some(200_000_000),
         engine: "epoll".into(),
         engine_note: None,
+        nap_ns: 0,
         spin_ns: 0,
         machine: "m".into(),
         kernel: "k".into(),

@@ -25,6 +25,22 @@ pub trait Surroundings {
     fn resolve(&mut self, token: Token, target: usize) -> Result<(), String>;
 }
 
+/// How a thread that sleeps gets to a point in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Approach {
+    /// A sleep of twice this length or more is made as two, the last of this length. A processor that was awake a
+    /// moment ago wakes up less late than one that slept for milliseconds, be it a core in a deep idle state or a
+    /// virtual one that its host has given away. Zero: one sleep of any length.
+    pub nap: Nanos,
+    /// The thread is awake, waiting busily, for so long before. Zero: it sleeps to the end, without a nap.
+    pub spin: Nanos,
+}
+
+impl Approach {
+    /// Asleep to the end.
+    pub const ASLEEP: Approach = Approach { nap: Nanos::ZERO, spin: Nanos::ZERO };
+}
+
 /// A driver and its engine.
 #[derive(Debug)]
 pub struct Pump<E> {
@@ -67,27 +83,36 @@ impl<E: Engine> Pump<E> {
         Ok((now, wake))
     }
 
-    /// Waits until `until`, awake for the last `spin` of it, or until something comes, and takes it in. True
-    /// where something came.
+    /// Waits until `until`, approached so, or until something comes, and takes it in. True where something came.
     ///
     /// # Errors
     /// The engine failed.
-    pub fn wait(&mut self, until: Nanos, spin: Nanos, around: &mut impl Surroundings) -> io::Result<bool> {
-        let asleep_until = until - spin;
-        if spin > Nanos::ZERO && self.engine.now() < asleep_until {
-            // Asleep only: what the caller does until it comes back to spend the rest of the time awake, a turn in
-            // which nothing is due, is then in the processor's cache when something is.
-            self.expected = asleep_until;
-            self.engine.wait(asleep_until, Nanos::ZERO)?;
-            return Ok(self.take_completions(around));
-        }
-        if spin > Nanos::ZERO
-            && let Some(token) = self.driver.warm_next()
-        {
-            self.engine.warm(token);
+    pub fn wait(&mut self, until: Nanos, approach: Approach, around: &mut impl Surroundings) -> io::Result<bool> {
+        let Approach { nap, spin } = approach;
+        if spin > Nanos::ZERO {
+            let (awake_from, now) = (until - spin, self.engine.now());
+            let naps = nap > Nanos::ZERO && now < awake_from - nap - nap;
+            if naps && self.sleep(awake_from - nap, around)? {
+                return Ok(true);
+            }
+            if naps || now < awake_from {
+                // What the caller does until it comes back to spend the rest of the time awake, a turn in which
+                // nothing is due, is then in the processor's cache when something is.
+                return self.sleep(awake_from, around);
+            }
+            if let Some(token) = self.driver.warm_next() {
+                self.engine.warm(token);
+            }
         }
         self.expected = until;
         self.engine.wait(until, spin)?;
+        Ok(self.take_completions(around))
+    }
+
+    /// [`Self::wait`], asleep all of the time.
+    fn sleep(&mut self, until: Nanos, around: &mut impl Surroundings) -> io::Result<bool> {
+        self.expected = until;
+        self.engine.wait(until, Nanos::ZERO)?;
         Ok(self.take_completions(around))
     }
 

@@ -1,6 +1,7 @@
 //! Lines that a run as a whole writes: header, samples, slots, footer. Changes when one of those does.
 
 use crate::driver::Metrics;
+use crate::pump::Approach;
 use crate::schedule;
 use tg_model::journal::{Ending, Footer, Header, Line, Sample, Totals};
 use tg_model::plan::Plan;
@@ -28,8 +29,8 @@ pub struct EngineFacts {
     pub name: String,
     /// Why that one.
     pub note: Option<String>,
-    /// The busy-wait window.
-    pub spin: Nanos,
+    /// How its threads get to the time when a packet is due.
+    pub approach: Approach,
 }
 
 /// The first line.
@@ -41,7 +42,8 @@ pub fn header(plan: &Plan, command: Vec<String>, engine: EngineFacts, place: Pla
         plan: plan.clone(),
         engine: engine.name,
         engine_note: engine.note,
-        spin_ns: engine.spin.0,
+        nap_ns: engine.approach.nap.0,
+        spin_ns: engine.approach.spin.0,
         machine: place.machine,
         kernel: place.kernel,
         boot_id: place.boot_id,

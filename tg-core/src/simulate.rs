@@ -4,7 +4,7 @@
 use crate::driver::{Destination, Driver, Metrics, Setup};
 use crate::engine::simulated::{PeerCounts, Script, Simulated};
 use crate::engine::{Engine, Token};
-use crate::pump::{Pump, Surroundings};
+use crate::pump::{Approach, Pump, Surroundings};
 use crate::record::{self, EngineFacts, Place, State};
 use crate::schedule::Share;
 use std::io;
@@ -114,7 +114,7 @@ impl Run {
                 Nanos::MAX if self.pump.engine.is_idle() => Nanos::MAX,
                 next => next.min(next_sample),
             };
-            self.pump.wait(until, Nanos::ZERO, &mut self.around)?;
+            self.pump.wait(until, Approach::ASLEEP, &mut self.around)?;
         }
         Ok(stopped)
     }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tg_core::driver::{Destination, Driver, Setup};
 use tg_core::engine::{Completion, Engine, Event, Op, Token};
-use tg_core::pump::{Pump, Surroundings};
+use tg_core::pump::{Approach, Pump, Surroundings};
 use tg_core::schedule::Share;
 use tg_model::journal::Line;
 use tg_model::outcome::{AttemptFailure, EndReason};
@@ -109,7 +109,7 @@ fn run(connects: bool, oversleeps: Nanos) -> Vec<Line> {
             pump.engine.oversleeps = oversleeps;
         }
         // As a shard does: it looks around now and then.
-        pump.wait(wake.at.min(now + MS(50)), Nanos::ZERO, &mut lines).unwrap();
+        pump.wait(wake.at.min(now + MS(50)), Approach::ASLEEP, &mut lines).unwrap();
     }
     lines.0
 }

@@ -1,22 +1,22 @@
 //! The packet threads of a run: started together, so that a plan that cannot be carried out fails before
 //! the first attempt.
 
+use super::approach;
 use super::error::StartError;
 use super::lines::Lines;
 use super::live::Live;
 use super::orders::Orders;
 use super::select::Choice;
 use super::shard::{self, Links, Report};
-use super::spin;
 use crate::driver::{Destination, Driver, Metrics, Setup};
 use crate::engine::{Engine, epoll, uring};
-use crate::pump::Pump;
+use crate::pump::{Approach, Pump};
 use crate::schedule::Share;
 use crate::sys::thread;
 use crossbeam::channel::{self, Receiver, Sender};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use tg_model::plan::{Plan, Spin, Transport};
+use tg_model::plan::{Plan, Transport};
 use tg_model::time::Nanos;
 
 /// What all shards are made from.
@@ -33,8 +33,8 @@ const REPORTS_A_SHARD: usize = 4;
 /// Packet threads whose engines stand, waiting for the word to go.
 #[derive(Debug)]
 pub(super) struct Crew {
-    /// Their busy-wait window, the longest of them.
-    pub spin: Nanos,
+    /// How they get to the time when a packet is due: the one of them that is awake longest.
+    pub approach: Approach,
     /// What they report.
     pub reports: Receiver<Report>,
     /// What they record.
@@ -51,7 +51,7 @@ impl Crew {
         let shards = setup.plan.threads;
         let (report, reports) = channel::bounded(shards as usize * REPORTS_A_SHARD);
         let lines = Arc::new(Lines::default());
-        let mut crew = Crew { spin: Nanos::ZERO, reports, lines, fresh: vec![], go: vec![], threads: vec![] };
+        let mut crew = Crew { approach: Approach::ASLEEP, reports, lines, fresh: vec![], go: vec![], threads: vec![] };
         for shard in 0..shards {
             let (go, gone) = channel::bounded(1);
             let (spare, fresh) = channel::bounded(2);
@@ -74,7 +74,8 @@ impl Crew {
             crew.go.push(go);
             crew.fresh.push(spare);
             let lost = || StartError::Thread(std::io::Error::other("it ended before it had begun"));
-            crew.spin = crew.spin.max(stood.recv().unwrap_or_else(|_| Err(lost()))?);
+            let approach = stood.recv().unwrap_or_else(|_| Err(lost()))?;
+            crew.approach = std::cmp::max_by_key(crew.approach, approach, |a| a.spin);
         }
         Ok(crew)
     }
@@ -101,10 +102,11 @@ fn shard_thread(
     setup: &ShardSetup,
     share: Share,
     links: Links,
-    stands: &Sender<Result<Nanos, StartError>>,
+    stands: &Sender<Result<Approach, StartError>>,
     gone: &Receiver<Nanos>,
 ) {
     thread::set_timer_slack_1ns();
+    thread::set_short_slice();
     if setup.plan.realtime
         && let Err(e) = thread::set_realtime()
     {
@@ -130,24 +132,18 @@ fn shard_thread(
     }
 }
 
-/// Measures the spin window, says that the shard stands, waits for the word, and runs.
+/// Chooses how it gets to a packet, says that the shard stands, waits for the word, and runs.
 fn stand<E: Engine>(
     setup: &ShardSetup,
     share: Share,
     links: Links,
-    (stands, gone): (&Sender<Result<Nanos, StartError>>, &Receiver<Nanos>),
+    (stands, gone): (&Sender<Result<Approach, StartError>>, &Receiver<Nanos>),
     mut engine: E,
 ) {
-    let spin = match setup.plan.spin {
-        Spin::WindowNs(ns) => Nanos(ns),
-        Spin::Auto => match spin::pause(&setup.plan, share) {
-            Some(pause) => spin::measure(&mut engine).map_or(Nanos::ZERO, |w| spin::window(w, pause)),
-            None => Nanos::ZERO,
-        },
-    };
-    let _ = stands.send(Ok(spin));
+    let approach = approach::choose(&setup.plan, share, &mut engine);
+    let _ = stands.send(Ok(approach));
     let Ok(origin) = gone.recv() else { return };
     let plan = setup.plan.clone();
     let driver = Driver::new(Setup { plan, share, destinations: setup.destinations.clone(), origin });
-    shard::Shard::new(setup.plan.clone(), Pump::new(driver, engine), links, origin, spin).run();
+    shard::Shard::new(setup.plan.clone(), Pump::new(driver, engine), links, origin, approach).run();
 }

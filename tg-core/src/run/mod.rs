@@ -15,6 +15,7 @@
 //!
 //! A run has no globals, catches no signals, prints nothing and needs no privileges.
 
+mod approach;
 mod crew;
 mod error;
 mod lines;
@@ -25,13 +26,12 @@ mod recorder;
 mod resolver;
 mod select;
 mod shard;
-mod spin;
 
 pub use error::{RunError, StartError};
 pub use live::Snapshot;
 pub use recorder::JournalFile;
-pub use spin::WakeUp;
-pub(crate) use spin::measure as measure_wake_up;
+pub use approach::WakeUp;
+pub(crate) use approach::measure as measure_wake_up;
 
 use crate::record::{self, EngineFacts, Place};
 use crate::sys::{clock, host};
@@ -130,7 +130,7 @@ impl Prepared {
         let (monotonic, realtime) = clock::both();
         let (machine, kernel, boot_id) = (host::name(), host::kernel(), host::boot_id());
         let place = Place { machine, kernel, boot_id, monotonic, realtime };
-        let facts = EngineFacts { name: engine.name().to_owned(), note, spin: crew.spin };
+        let facts = EngineFacts { name: engine.name().to_owned(), note, approach: crew.approach };
         let header = record::header(&plan, command, facts, place);
         let resolved = resolved.into_iter().map(|event| Line::Event(Event { at_ns: 0, event })).collect();
         let recorder = Recorder::new(journal, header.clone(), crew, live.clone(), orders.clone());

@@ -7,7 +7,7 @@ use super::orders::Orders;
 use super::resolver::Resolver;
 use crate::driver::{Metrics, Wake};
 use crate::engine::{Engine, Token};
-use crate::pump::{Pump, Surroundings};
+use crate::pump::{Approach, Pump, Surroundings};
 use crate::record::State;
 use crate::sys::clock;
 use crossbeam::channel::{Receiver, Sender};
@@ -83,7 +83,7 @@ pub(super) struct Shard<E> {
     around: Around,
     links: Links,
     origin: Nanos,
-    spin: Nanos,
+    approach: Approach,
     /// Batched: after something came, what comes within so long is taken in together.
     lull: Nanos,
     /// Something came last time.
@@ -95,7 +95,7 @@ pub(super) struct Shard<E> {
 }
 
 impl<E: Engine> Shard<E> {
-    pub fn new(plan: Arc<Plan>, pump: Pump<E>, links: Links, origin: Nanos, spin: Nanos) -> Shard<E> {
+    pub fn new(plan: Arc<Plan>, pump: Pump<E>, links: Links, origin: Nanos, approach: Approach) -> Shard<E> {
         Shard {
             pump,
             lull: Nanos(lull_ns(Nanos::from(plan.batch).0)),
@@ -103,7 +103,7 @@ impl<E: Engine> Shard<E> {
             around: Around { plan, lines: links.lines.clone(), resolver: None },
             links,
             origin,
-            spin,
+            approach,
             next_sample: origin + SAMPLE_EVERY,
             announced: false,
             scheduled: false,
@@ -193,11 +193,11 @@ impl<E: Engine> Shard<E> {
         let awaits_name = self.around.resolver.as_ref().is_some_and(Resolver::waiting);
         let patience = if awaits_zero || awaits_name { HURRY } else { ORDERS_EVERY };
         let until = wake.at.min(self.next_sample).min(now + patience);
-        let spin = if wake.packet && until == wake.at { self.spin } else { Nanos::ZERO };
+        let approach = if wake.packet && until == wake.at { self.approach } else { Approach::ASLEEP };
         if self.came && self.scheduled && self.lull > Nanos::ZERO {
             self.pump.engine.linger(until.min(now + self.lull))?;
         }
-        self.came = self.pump.wait(until, spin, &mut self.around)?;
+        self.came = self.pump.wait(until, approach, &mut self.around)?;
         Ok(())
     }
 

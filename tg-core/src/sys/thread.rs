@@ -1,4 +1,4 @@
-//! The calling thread's scheduling: timer slack and SCHED_FIFO.
+//! The calling thread's scheduling: timer slack, time slice, SCHED_FIFO.
 
 use std::io;
 
@@ -16,6 +16,24 @@ pub fn apart<T: Send>(body: impl FnOnce() -> T + Send) -> io::Result<T> {
 pub fn set_timer_slack_1ns() {
     // SAFETY: PR_SET_TIMERSLACK takes a number and touches no memory of ours. It cannot fail.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1usize, 0usize, 0usize, 0usize) };
+}
+
+/// Asks for the shortest time slices that there are, 0.1 ms. It gives up no share of the processor for that: a thread
+/// that asks for less at a time is let in earlier when it wakes up, before one in the midst of a long slice (EEVDF, sched(7)).
+/// Needs no privilege. Kernels before 6.12 take it and change nothing; one that refuses leaves things as they are.
+pub fn set_short_slice() {
+    const SLICE_NS: u64 = 100_000;
+    const SIZE: libc::c_uint = size_of::<libc::sched_attr>() as libc::c_uint;
+    // SAFETY: `sched_attr` is numbers only: zeros are a value of it.
+    let mut attr: libc::sched_attr = unsafe { std::mem::zeroed() };
+    let (this_thread, no_flags) = (0, 0 as libc::c_uint);
+    // SAFETY: `attr` is valid for the call to write, of the length given.
+    let read = unsafe { libc::syscall(libc::SYS_sched_getattr, this_thread, &raw mut attr, SIZE, no_flags) };
+    if read == 0 && attr.sched_policy == libc::SCHED_OTHER.cast_unsigned() {
+        attr.sched_runtime = SLICE_NS;
+        // SAFETY: `attr` is valid for the call to read, and says its length itself.
+        unsafe { libc::syscall(libc::SYS_sched_setattr, this_thread, &raw const attr, no_flags) };
+    }
 }
 
 /// Puts this thread into SCHED_FIFO, priority 10: above everything that is not real-time, below the

@@ -31,6 +31,7 @@ fn header(rate: Rate, change: impl FnOnce(&mut PlanSpec)) -> Header {
         period_ns: None,
         engine: "simulated".into(),
         engine_note: None,
+        nap_ns: 0,
         spin_ns: 0,
         machine: "vm".into(),
         kernel: String::new(),

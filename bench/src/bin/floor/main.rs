@@ -2,7 +2,7 @@
 //! several, which share nothing), no accounting, no recovery; whatever fails ends it. Changes when the work that is compared does.
 //!
 //! ```text
-//! floor paced epoll|uring ADDR CONNS PPS SIZE SECONDS [spin US] [batch US] [fifo]
+//! floor paced epoll|uring ADDR CONNS PPS SIZE SECONDS [nap US] [spin US] [batch US] [fifo]
 //!                                               paced sends, echoes read
 //! floor closed epoll|uring ADDR CONNS SIZE SECONDS [THREADS]
 //!                                               each echo is answered by the next packet
@@ -27,7 +27,7 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-const USAGE: &str = "usage: floor paced epoll|uring ADDR CONNS PPS SIZE SECONDS [spin US] [batch US] [fifo]
+const USAGE: &str = "usage: floor paced epoll|uring ADDR CONNS PPS SIZE SECONDS [nap US] [spin US] [batch US] [fifo]
        floor closed epoll|uring ADDR CONNS SIZE SECONDS [THREADS]
        floor reconnect ADDR CONNS SECONDS [MIN_US [MAX_US]]
        floor serve epoll|uring ADDR
@@ -122,6 +122,7 @@ fn paced_load(words: &[&str]) -> Result<paced::Load, Box<dyn Error>> {
         pps: pps.parse()?,
         size: size.parse()?,
         seconds: seconds.parse()?,
+        nap_ns: 0,
         spin_ns: 0,
         batch_ns: 0,
         fifo: false,
@@ -129,6 +130,10 @@ fn paced_load(words: &[&str]) -> Result<paced::Load, Box<dyn Error>> {
     let mut rest = rest;
     while !rest.is_empty() {
         rest = match rest {
+            ["nap", us, rest @ ..] => {
+                load.nap_ns = nanos(us)?;
+                rest
+            }
             ["spin", us, rest @ ..] => {
                 load.spin_ns = nanos(us)?;
                 rest

@@ -1,6 +1,6 @@
 //! The clients of `accuracy`, and whether each can be had. Changes when a client comes.
 
-use crate::floor::{self, Manner};
+use crate::floor::{self, Approach, Manner};
 use crate::load::Load;
 use crate::peers::{Peer, Prepared};
 use crate::process::Running;
@@ -56,8 +56,8 @@ pub struct Setting<'a> {
     pub realtime: bool,
     /// For the files that clients need and leave.
     pub directory: &'a Path,
-    /// The window that tg chose last, of each engine: the floors' too.
-    pub spin_ns: [Option<u64>; 2],
+    /// What tg chose last, of each engine: the floors' too.
+    pub approaches: [Option<Approach>; 2],
 }
 
 impl Setting<'_> {
@@ -66,8 +66,8 @@ impl Setting<'_> {
         self.directory.join("run.jsonl")
     }
 
-    pub fn spin_of(&mut self, engine: Engine) -> &mut Option<u64> {
-        &mut self.spin_ns[engine as usize]
+    pub fn approach_of(&mut self, engine: Engine) -> &mut Option<Approach> {
+        &mut self.approaches[engine as usize]
     }
 
     /// # Errors
@@ -84,9 +84,9 @@ impl Setting<'_> {
             }
             Client::Floor(engine) => {
                 // Where tg has no such engine, what it chose for the other one.
-                let [epoll, uring] = self.spin_ns;
-                let spin_ns = if engine == Engine::Uring { uring.or(epoll) } else { epoll }.unwrap_or_default();
-                let manner = Manner { spin_ns, batch_ns: 0, fifo: self.realtime };
+                let [epoll, uring] = self.approaches;
+                let approach = if engine == Engine::Uring { uring.or(epoll) } else { epoll }.unwrap_or_default();
+                let manner = Manner { approach, batch_ns: 0, fifo: self.realtime };
                 let floor = &self.programs.floor;
                 Prepared::plain(floor::paced(floor, engine, self.server, &self.load, manner), self.server)
             }

@@ -55,7 +55,7 @@ pub fn run(options: &Options, realtime: bool) -> anyhow::Result<Page> {
         server: address,
         realtime,
         directory: directory.path(),
-        spin_ns: [None; 2],
+        approaches: [None; 2],
     };
     let mut found = clients(&setting)?;
     let mut diary = options.diary();
@@ -121,7 +121,7 @@ fn measure(setting: &mut Setting, server: &Server, diary: &mut Diary, found: &mu
     }
     if let Client::Tg(engine) = found.client {
         let journal = Journal::open(&setting.journal())?;
-        *setting.spin_of(engine) = Some(journal.spin_ns);
+        *setting.approach_of(engine) = Some(journal.approach);
         let on_wire = journal.lateness_on_wire(&sends)?;
         match Agreement::of(&Summary::parse(&finished.stdout)?, &on_wire) {
             Ok(agreement) => found.agreements.push(agreement),

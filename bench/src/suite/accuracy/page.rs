@@ -2,6 +2,7 @@
 
 use super::client::{Client, Setting};
 use super::{COLUMNS, Found, targets};
+use crate::floor::Approach;
 use crate::machine;
 use crate::peers::Peer;
 use crate::quiet::Diary;
@@ -113,12 +114,15 @@ fn notes(setting: &Setting, found: &[Found]) -> Vec<String> {
          peak of the run."
             .to_owned(),
     ];
-    let spins = ["epoll", "uring"]
-        .iter()
-        .zip(setting.spin_ns)
-        .filter_map(|(engine, spin_ns)| Some(format!("{engine} {} µs", short(spin_ns? as f64 / 1e3))));
-    let spins: Vec<String> = spins.collect();
-    notes.push(format!("Busy-wait window that tg chose, and the floor was given, last: {}.", spins.join(", ")));
+    let approaches = ["epoll", "uring"].iter().zip(setting.approaches).filter_map(|(engine, approach)| {
+        let Approach { nap_ns, spin_ns } = approach?;
+        let [nap, spin] = [nap_ns, spin_ns].map(|ns| short(ns as f64 / 1e3));
+        Some(format!("{engine} {nap} and {spin} µs"))
+    });
+    notes.push(format!(
+        "Last short sleep and busy-wait window before a packet that tg chose, and the floor was given, last: {}.",
+        approaches.collect::<Vec<_>>().join(", ")
+    ));
     if found.iter().any(|f| matches!(f.client, Client::Peer(peer) if peer.yardstick().is_some()) && f.skipped.is_some())
     {
         notes.push(
@@ -207,7 +211,7 @@ mod tests {
             server: ([127, 0, 0, 1], 5003).into(),
             realtime: false,
             directory: std::path::Path::new("."),
-            spin_ns: [Some(61_500), None],
+            approaches: [Some(Approach { nap_ns: 200_000, spin_ns: 61_500 }), None],
         };
         make(&setting, 2, found, &Diary::new(Duration::ZERO))
     }

@@ -78,14 +78,14 @@ impl Client {
                 command
             }
             Who::Floor => {
-                let spin_ns = setting.spins.get(&(self.engine, self.batch)).copied().unwrap_or_default();
-                let manner = Manner { spin_ns, batch_ns: if self.batch { BATCH_NS } else { 0 }, fifo: false };
+                let approach = setting.approaches.get(&(self.engine, self.batch)).copied().unwrap_or_default();
+                let manner = Manner { approach, batch_ns: if self.batch { BATCH_NS } else { 0 }, fifo: false };
                 floor::paced(&setting.programs.floor, self.engine, server, load, manner)
             }
         }
     }
 
-    /// What came of its turn; tg's window is remembered.
+    /// What came of its turn; tg's approach is remembered.
     ///
     /// # Errors
     /// What it says is not understood.
@@ -106,7 +106,7 @@ impl Client {
         }
         let summary = Summary::parse(stdout)?;
         let journal = Journal::open(&setting.journal())?;
-        setting.spins.insert((self.engine, self.batch), journal.spin_ns);
+        setting.approaches.insert((self.engine, self.batch), journal.approach);
         let connect = |q| quantile(&journal.connects_ns, q).map_or(f64::NAN, micros);
         let late = summary.lateness;
         Ok(Figures {

@@ -8,6 +8,7 @@ mod wire;
 
 use super::turn::{Turn, uring_refused};
 use super::{Options, progress};
+use crate::floor::Approach;
 use crate::load::Load;
 use crate::programs::Programs;
 use crate::quiet::Diary;
@@ -67,7 +68,7 @@ pub struct Setting<'a> {
     programs: &'a Programs,
     directory: &'a Path,
     /// The window that tg chose last; the floors' too.
-    spins: HashMap<(Engine, bool), u64>,
+    approaches: HashMap<(Engine, bool), Approach>,
 }
 
 impl Setting<'_> {
@@ -95,7 +96,7 @@ pub struct Found {
 /// The machine cannot be asked what it has.
 pub fn run(options: &Options) -> anyhow::Result<Page> {
     let directory = tempfile::tempdir().context("making a directory for the clients' files")?;
-    let mut setting = Setting { programs: &options.programs, directory: directory.path(), spins: HashMap::new() };
+    let mut setting = Setting { programs: &options.programs, directory: directory.path(), approaches: HashMap::new() };
     let loads = Loads::of(options)?;
     let mut found = clients(options, &loads)?;
     let mut diary = options.diary();

@@ -75,6 +75,7 @@ pub fn write(mut told: Told, plan: Plan, setup: &Setup, random: &mut Random) -> 
         period_ns: Some(200_000_000),
         engine: "simulated".into(),
         engine_note: None,
+        nap_ns: 0,
         spin_ns: 0,
         machine: "generator".into(),
         kernel: "6.18".into(),

@@ -108,6 +108,7 @@ pub fn header(conns: u32) -> Header {
         period_ns: Some(200_000_000),
         engine: "simulated".into(),
         engine_note: None,
+        nap_ns: 0,
         spin_ns: 0,
         machine: "m".into(),
         kernel: "6.18".into(),

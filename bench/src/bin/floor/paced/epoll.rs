@@ -37,8 +37,7 @@ pub fn run(load: &Load, connected: Connected) -> io::Result<Tally> {
         if schedule.is_over(now) {
             return Ok(tally);
         }
-        // Within the spin window the wait is of length zero: the spin looks at the sockets, too.
-        let wait = Duration::from_nanos(schedule.wake().saturating_sub(load.spin_ns).saturating_sub(now));
+        let wait = Duration::from_nanos(load.sleep_ns(schedule.wake().saturating_sub(now)));
         if load.batch_ns == 0 {
             epoll.wait(wait)?;
         } else {

@@ -26,6 +26,8 @@ pub struct Load {
     /// Bytes a packet.
     pub size: usize,
     pub seconds: f64,
+    /// A longer sleep before a packet is made as two, the last of this length.
+    pub nap_ns: u64,
     /// Busy waiting before a packet is due.
     pub spin_ns: u64,
     /// Packets that are due within so long leave together, at its end.
@@ -48,9 +50,17 @@ impl Load {
         (self.pps * self.seconds) as u64
     }
 
+    /// How long to sleep before looking again, of what is left to the next packet. Zero in the spin window: the spin
+    /// looks at the sockets, too.
+    fn sleep_ns(&self, left_ns: u64) -> u64 {
+        let sleep = left_ns.saturating_sub(self.spin_ns);
+        if sleep > 2 * self.nap_ns { sleep - self.nap_ns } else { sleep }
+    }
+
     /// How this thread is scheduled.
     pub fn set_up_thread(&self) -> io::Result<()> {
         sys::set_timer_slack_1ns();
+        sys::set_short_slice();
         if self.fifo { sys::set_fifo() } else { Ok(()) }
     }
 }
@@ -176,7 +186,7 @@ mod tests {
 
     fn load() -> Load {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        Load { address, conns: 3, pps: 400.0, size: 100, seconds: 0.025, spin_ns: 0, batch_ns: 0, fifo: false }
+        Load { address, conns: 3, pps: 400.0, size: 100, seconds: 0.025, nap_ns: 0, spin_ns: 0, batch_ns: 0, fifo: false }
     }
 
     #[test]
@@ -204,6 +214,13 @@ mod tests {
         assert_eq!(schedule.wake(), LEAD_NS + 3 * 2_500_000 + 6_000_000);
         while schedule.take(u64::MAX).is_some() {}
         assert_eq!(schedule.wake(), schedule.due());
+    }
+
+    #[test]
+    fn a_long_sleep_ends_with_a_nap() {
+        let load = Load { nap_ns: 200, spin_ns: 50, ..load() };
+        assert_eq!([2500, 250, 450, 451, 50, 0].map(|left| load.sleep_ns(left)), [2250, 200, 400, 201, 0, 0]);
+        assert_eq!(Load { nap_ns: 0, ..load }.sleep_ns(2500), 2450);
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub fn run(load: &Load, connected: Connected) -> io::Result<Tally> {
         if schedule.is_over(now) {
             return Ok(tally);
         }
-        let wait = schedule.wake().saturating_sub(load.spin_ns).saturating_sub(now);
+        let wait = load.sleep_ns(schedule.wake().saturating_sub(now));
         ring.enter(match (wait, load.batch_ns) {
             (0, _) => Wait::No,
             (wait, 0) => Wait::AnyWithin(wait),

@@ -1,9 +1,11 @@
-//! How late this machine wakes a sleeper, and the busy-wait window that makes up for it.
+//! How late this machine wakes a sleeper, and how a packet thread makes up for it: a short last sleep, and a window
+//! of busy waiting. Changes when there is a better way to be awake in time.
 
 use crate::engine::Engine;
+use crate::pump::Approach;
 use crate::schedule::{Share, period};
 use std::io;
-use tg_model::plan::Plan;
+use tg_model::plan::{Plan, Spin};
 use tg_model::time::Nanos;
 
 /// Wake-ups measured: about 30 ms in all.
@@ -11,8 +13,13 @@ const ROUNDS: usize = 40;
 const ASLEEP: Nanos = Nanos(700_000);
 /// A longer window would burn more than it gains: beyond it lie the scheduler's own delays.
 const WINDOW_MAX_NS: u64 = 150_000;
+/// The last sleep before the window: long enough to come after a late wake-up, short enough for the processor not to
+/// fall into a deep sleep, or to be given away, again. `bench/TRIED.md` has what others gave.
+const NAP: Nanos = Nanos(200_000);
+/// With packets closer together the sleeps are short anyhow, and a further wake-up each would cost more.
+const NAPS_FROM_PAUSE: Nanos = Nanos::from_millis(1);
 
-/// The error of waking up at a set time.
+/// The error of waking up at a set time, after a short sleep that came after a longer one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WakeUp {
     /// Median, nanoseconds.
@@ -25,19 +32,34 @@ pub struct WakeUp {
     pub suggested_spin_ns: u64,
 }
 
+/// What the plan asks for; where it leaves that open, what suits the pauses between packets and this machine, found by
+/// measuring with an engine that has nothing else to do.
+pub(crate) fn choose(plan: &Plan, share: Share, engine: &mut impl Engine) -> Approach {
+    match (plan.spin, pause(plan, share)) {
+        (Spin::WindowNs(ns), _) => Approach { nap: Nanos::ZERO, spin: Nanos(ns) },
+        (Spin::Auto, None) => Approach::ASLEEP,
+        // What does not wake up at all will say so in the run.
+        (Spin::Auto, Some(pause)) => measure(engine).map_or(Approach::ASLEEP, |measured| auto(measured, pause)),
+    }
+}
+
 /// From one packet of a shard to the next. `None` where precise times are not what is asked for: packets
 /// leave as fast as echoes return, or batched.
-pub(crate) fn pause(plan: &Plan, share: Share) -> Option<Nanos> {
+fn pause(plan: &Plan, share: Share) -> Option<Nanos> {
     let total = plan.total_rate().filter(|_| plan.batch.is_zero())?;
     let per_slot = period(total / f64::from(plan.conns));
     Some(Nanos(per_slot.0 / u64::from(share.len()).max(1)))
 }
 
-/// The window to take. None where it would fill half of the pause between packets: that costs more than
-/// sleeping, and the thread is awake most of the time anyhow.
-pub(crate) fn window(measured: WakeUp, pause: Nanos) -> Nanos {
-    let window = Nanos(measured.suggested_spin_ns);
-    if window.0 <= pause.0 / 2 { window } else { Nanos::ZERO }
+/// None where the window would fill half of the pause: that costs more than sleeping, and the thread is awake most of
+/// the time anyhow.
+fn auto(measured: WakeUp, pause: Nanos) -> Approach {
+    let spin = Nanos(measured.suggested_spin_ns);
+    if spin.0 > pause.0 / 2 {
+        return Approach::ASLEEP;
+    }
+    let nap = if pause >= NAPS_FROM_PAUSE { NAP } else { Nanos::ZERO };
+    Approach { nap, spin }
 }
 
 /// Measures with an engine that has nothing else to do.
@@ -48,8 +70,10 @@ pub(crate) fn measure(engine: &mut impl Engine) -> io::Result<WakeUp> {
     let mut errors = [0u64; ROUNDS];
     for error in &mut errors {
         let until = engine.now() + ASLEEP;
-        while engine.now() < until {
-            engine.wait(until, Nanos::ZERO)?;
+        for until in [until - NAP, until] {
+            while engine.now() < until {
+                engine.wait(until, Nanos::ZERO)?;
+            }
         }
         *error = engine.now().since(until).0;
     }
@@ -77,10 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn a_window_is_taken_where_it_is_at_most_half_of_the_pause() {
+    fn a_window_is_taken_where_it_is_at_most_half_of_the_pause_and_a_nap_where_pauses_are_long() {
         let measured = WakeUp { p50_ns: 50_000, p90_ns: 60_000, max_ns: 90_000, suggested_spin_ns: 60_000 };
-        assert_eq!(window(measured, Nanos(120_000)), Nanos(60_000));
-        assert_eq!(window(measured, Nanos(119_999)), Nanos::ZERO);
+        let of = |pause_ns| auto(measured, Nanos(pause_ns));
+        assert_eq!(of(119_999), Approach::ASLEEP);
+        assert_eq!(of(120_000), Approach { nap: Nanos::ZERO, spin: Nanos(60_000) });
+        assert_eq!(of(999_999).nap, Nanos::ZERO);
+        assert_eq!(of(1_000_000), Approach { nap: NAP, spin: Nanos(60_000) });
     }
 
     #[test]
