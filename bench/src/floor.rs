@@ -153,7 +153,8 @@ mod tests {
         };
         let server = SocketAddr::from(([127, 0, 0, 1], 5003));
         let floor = Path::new("floor");
-        let manner = Manner { approach: Approach { nap_ns: 200_000, spin_ns: 61_500 }, batch_ns: 1_000_000, fifo: true };
+        let manner =
+            Manner { approach: Approach { nap_ns: 200_000, spin_ns: 61_500 }, batch_ns: 1_000_000, fifo: true };
         let paced = words(paced(floor, Engine::Uring, server, &load, manner)).join(" ");
         assert_eq!(paced, "paced uring 127.0.0.1:5003 80 400 1024 10 nap 200 spin 61.5 batch 1000 fifo");
         let closed = words(closed(floor, Engine::Epoll, server, &load, 2)).join(" ");

@@ -27,11 +27,11 @@ mod resolver;
 mod select;
 mod shard;
 
+pub use approach::WakeUp;
+pub(crate) use approach::measure as measure_wake_up;
 pub use error::{RunError, StartError};
 pub use live::Snapshot;
 pub use recorder::JournalFile;
-pub use approach::WakeUp;
-pub(crate) use approach::measure as measure_wake_up;
 
 use crate::record::{self, EngineFacts, Place};
 use crate::sys::{clock, host};

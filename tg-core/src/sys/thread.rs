@@ -23,17 +23,23 @@ pub fn set_timer_slack_1ns() {
 /// Needs no privilege. Kernels before 6.12 take it and change nothing; one that refuses leaves things as they are.
 pub fn set_short_slice() {
     const SLICE_NS: u64 = 100_000;
+    if let Some(mut attr) = attributes().filter(|a| a.sched_policy == libc::SCHED_OTHER.cast_unsigned()) {
+        attr.sched_runtime = SLICE_NS;
+        let (this_thread, no_flags) = (0, 0 as libc::c_uint);
+        // SAFETY: `attr` is valid for the call to read, and says its length itself.
+        unsafe { libc::syscall(libc::SYS_sched_setattr, this_thread, &raw const attr, no_flags) };
+    }
+}
+
+/// How this thread is scheduled.
+fn attributes() -> Option<libc::sched_attr> {
     const SIZE: libc::c_uint = size_of::<libc::sched_attr>() as libc::c_uint;
     // SAFETY: `sched_attr` is numbers only: zeros are a value of it.
     let mut attr: libc::sched_attr = unsafe { std::mem::zeroed() };
     let (this_thread, no_flags) = (0, 0 as libc::c_uint);
     // SAFETY: `attr` is valid for the call to write, of the length given.
     let read = unsafe { libc::syscall(libc::SYS_sched_getattr, this_thread, &raw mut attr, SIZE, no_flags) };
-    if read == 0 && attr.sched_policy == libc::SCHED_OTHER.cast_unsigned() {
-        attr.sched_runtime = SLICE_NS;
-        // SAFETY: `attr` is valid for the call to read, and says its length itself.
-        unsafe { libc::syscall(libc::SYS_sched_setattr, this_thread, &raw const attr, no_flags) };
-    }
+    (read == 0).then_some(attr)
 }
 
 /// Puts this thread into SCHED_FIFO, priority 10: above everything that is not real-time, below the
@@ -48,4 +54,23 @@ pub fn set_realtime() -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_slices_change_nothing_else() {
+        let (before, after) = apart(|| {
+            let before = attributes();
+            set_short_slice();
+            (before, attributes())
+        })
+        .unwrap();
+        let (before, after) = (before.unwrap(), after.unwrap());
+        assert_eq!((before.sched_policy, before.sched_nice), (after.sched_policy, after.sched_nice));
+        // 0: a kernel before 6.12. Another policy than the usual one is left alone.
+        assert!([100_000, 0, before.sched_runtime].contains(&after.sched_runtime), "{}", after.sched_runtime);
+    }
 }

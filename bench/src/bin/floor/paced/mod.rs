@@ -186,7 +186,17 @@ mod tests {
 
     fn load() -> Load {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        Load { address, conns: 3, pps: 400.0, size: 100, seconds: 0.025, nap_ns: 0, spin_ns: 0, batch_ns: 0, fifo: false }
+        Load {
+            address,
+            conns: 3,
+            pps: 400.0,
+            size: 100,
+            seconds: 0.025,
+            nap_ns: 0,
+            spin_ns: 0,
+            batch_ns: 0,
+            fifo: false,
+        }
     }
 
     #[test]
