@@ -17,7 +17,7 @@ use std::time::Duration;
 /// How a thread gets to the time when a packet is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Approach {
-    /// A longer sleep is made as two, the last of this length.
+    /// A sleep of more than twice this length is made as two, the last of this length.
     pub nap_ns: u64,
     /// Busy waiting.
     pub spin_ns: u64,

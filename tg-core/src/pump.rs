@@ -28,7 +28,7 @@ pub trait Surroundings {
 /// How a thread that sleeps gets to a point in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Approach {
-    /// A sleep of twice this length or more is made as two, the last of this length. A processor that was awake a
+    /// A sleep of more than twice this length is made as two, the last of this length. A processor that was awake a
     /// moment ago wakes up less late than one that slept for milliseconds, be it a core in a deep idle state or a
     /// virtual one that its host has given away. Zero: one sleep of any length.
     pub nap: Nanos,
@@ -92,8 +92,11 @@ impl<E: Engine> Pump<E> {
         if spin > Nanos::ZERO {
             let (awake_from, now) = (until - spin, self.engine.now());
             let naps = nap > Nanos::ZERO && now < awake_from - nap - nap;
-            if naps && self.sleep(awake_from - nap, around)? {
-                return Ok(true);
+            if naps {
+                let came = self.sleep(awake_from - nap, around)?;
+                if came || self.engine.now() < awake_from - nap {
+                    return Ok(came);
+                }
             }
             if naps || now < awake_from {
                 // What the caller does until it comes back to spend the rest of the time awake, a turn in which

@@ -34,8 +34,8 @@ pub(super) fn text(f: &Findings) -> String {
         "waking up",
         match (&f.wake_up, &f.wake_up_error) {
             (Some(w), _) => format!(
-                "late by {} (median), {} (p90), {} (max) with {}: --spin auto wakes up a moment before a packet \
-                 is due, and waits busily for the last {}",
+                "late by {} (median), {} (p90), {} (max) with {}: --spin auto waits busily for {} before a packet is \
+                 due, after a short sleep",
                 show(w.p50_ns),
                 show(w.p90_ns),
                 show(w.max_ns),
@@ -105,8 +105,8 @@ epoll          may be used
 open files     1024 may be open, 4096 at most; 192 are needed for 80 connections
 clock          tsc: read without a system call
 waking up      late by 4 µs (median), 9 µs (p90), 60 µs (max) with uring: --spin
-               auto wakes up a moment before a packet is due, and waits busily
-               for the last 9 µs
+               auto waits busily for 9 µs before a packet is due, after a short
+               sleep
 --realtime     is allowed
 ";
         assert_eq!(text(&findings()), want);

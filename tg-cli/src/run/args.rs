@@ -114,8 +114,9 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "This machine")]
     pub threads: u32,
     /// Busy waiting before a packet is due: a time, 0 for none, or `auto`: as
-    /// long as this machine wakes up late; with packets 1 ms or more apart the
-    /// last sleep is a short one then, which makes waking up less late
+    /// long as this machine wakes up late. With `auto`, where a thread's packets
+    /// are 1 ms or more apart, the last sleep is a short one: that wakes up
+    /// less late, for about 20 µs of CPU a packet more
     #[arg(long, value_name = "TIME|auto", default_value = "auto", value_parser = spin, help_heading = "This machine")]
     pub spin: Spin,
     /// SCHED_FIFO for the packet threads; an error where it is not allowed

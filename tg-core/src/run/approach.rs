@@ -10,16 +10,16 @@ use tg_model::time::Nanos;
 
 /// Wake-ups measured: about 30 ms in all.
 const ROUNDS: usize = 40;
-const ASLEEP: Nanos = Nanos(700_000);
+const MEASURED_SLEEP: Nanos = Nanos(700_000);
 /// A longer window would burn more than it gains: beyond it lie the scheduler's own delays.
 const WINDOW_MAX_NS: u64 = 150_000;
 /// The last sleep before the window: long enough to come after a late wake-up, short enough for the processor not to
 /// fall into a deep sleep, or to be given away, again. `bench/TRIED.md` has what others gave.
-const NAP: Nanos = Nanos(200_000);
+pub(crate) const NAP: Nanos = Nanos(200_000);
 /// With packets closer together the sleeps are short anyhow, and a further wake-up each would cost more.
 const NAPS_FROM_PAUSE: Nanos = Nanos::from_millis(1);
 
-/// The error of waking up at a set time, after a short sleep that came after a longer one.
+/// The error of waking up at a set time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WakeUp {
     /// Median, nanoseconds.
@@ -32,47 +32,50 @@ pub struct WakeUp {
     pub suggested_spin_ns: u64,
 }
 
+/// Whether packets leave at their own precise times: not as fast as echoes return, and not batched.
+pub(crate) fn is_timed(plan: &Plan) -> bool {
+    plan.total_rate().is_some() && plan.batch.is_zero()
+}
+
 /// What the plan asks for; where it leaves that open, what suits the pauses between packets and this machine, found by
 /// measuring with an engine that has nothing else to do.
 pub(crate) fn choose(plan: &Plan, share: Share, engine: &mut impl Engine) -> Approach {
     match (plan.spin, pause(plan, share)) {
         (Spin::WindowNs(ns), _) => Approach { nap: Nanos::ZERO, spin: Nanos(ns) },
         (Spin::Auto, None) => Approach::ASLEEP,
-        // What does not wake up at all will say so in the run.
-        (Spin::Auto, Some(pause)) => measure(engine).map_or(Approach::ASLEEP, |measured| auto(measured, pause)),
+        (Spin::Auto, Some(pause)) => {
+            let nap = if pause >= NAPS_FROM_PAUSE { NAP } else { Nanos::ZERO };
+            // An engine that does not wake up at all will say so in the run.
+            measure(engine, nap).map_or(Approach::ASLEEP, |measured| auto(measured, nap, pause))
+        }
     }
 }
 
-/// From one packet of a shard to the next. `None` where precise times are not what is asked for: packets
-/// leave as fast as echoes return, or batched.
+/// From one packet of a shard to the next, where they are timed.
 fn pause(plan: &Plan, share: Share) -> Option<Nanos> {
-    let total = plan.total_rate().filter(|_| plan.batch.is_zero())?;
+    let total = plan.total_rate().filter(|_| is_timed(plan))?;
     let per_slot = period(total / f64::from(plan.conns));
     Some(Nanos(per_slot.0 / u64::from(share.len()).max(1)))
 }
 
-/// None where the window would fill half of the pause: that costs more than sleeping, and the thread is awake most of
-/// the time anyhow.
-fn auto(measured: WakeUp, pause: Nanos) -> Approach {
+/// Asleep where the window would fill more than half of the pause: that costs more than sleeping, and the thread is
+/// awake most of the time anyhow.
+fn auto(measured: WakeUp, nap: Nanos, pause: Nanos) -> Approach {
     let spin = Nanos(measured.suggested_spin_ns);
-    if spin.0 > pause.0 / 2 {
-        return Approach::ASLEEP;
-    }
-    let nap = if pause >= NAPS_FROM_PAUSE { NAP } else { Nanos::ZERO };
-    Approach { nap, spin }
+    if spin == Nanos::ZERO || spin.0 > pause.0 / 2 { Approach::ASLEEP } else { Approach { nap, spin } }
 }
 
-/// Measures with an engine that has nothing else to do.
+/// Measures with an engine that has nothing else to do, by sleeps that end with such a nap.
 ///
 /// # Errors
 /// The engine failed.
-pub(crate) fn measure(engine: &mut impl Engine) -> io::Result<WakeUp> {
+pub(crate) fn measure(engine: &mut impl Engine, nap: Nanos) -> io::Result<WakeUp> {
     let mut errors = [0u64; ROUNDS];
     for error in &mut errors {
-        let until = engine.now() + ASLEEP;
-        for until in [until - NAP, until] {
-            while engine.now() < until {
-                engine.wait(until, Nanos::ZERO)?;
+        let until = engine.now() + MEASURED_SLEEP;
+        for stop in [until - nap, until] {
+            while engine.now() < stop {
+                engine.wait(stop, Nanos::ZERO)?;
             }
         }
         *error = engine.now().since(until).0;
@@ -90,28 +93,41 @@ pub(crate) fn measure(engine: &mut impl Engine) -> io::Result<WakeUp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::epoll::Epoll;
     use std::time::Duration;
     use tg_model::plan::{Mode, PlanSpec, Rate, Target};
 
-    fn pause_of(change: impl FnOnce(&mut PlanSpec)) -> Option<Nanos> {
+    const SHARE: Share = Share { shard: 0, shards: 2, total: 80 };
+
+    fn plan(change: impl FnOnce(&mut PlanSpec)) -> Plan {
         let mut spec = PlanSpec::new(["127.0.0.1:1".parse::<Target>().unwrap()]);
         change(&mut spec);
-        let plan = Plan::try_from(spec).unwrap();
-        pause(&plan, Share { shard: 0, shards: 2, total: plan.conns })
+        Plan::try_from(spec).unwrap()
     }
 
     #[test]
-    fn a_window_is_taken_where_it_is_at_most_half_of_the_pause_and_a_nap_where_pauses_are_long() {
+    fn a_window_is_taken_where_it_is_at_most_half_of_the_pause() {
         let measured = WakeUp { p50_ns: 50_000, p90_ns: 60_000, max_ns: 90_000, suggested_spin_ns: 60_000 };
-        let of = |pause_ns| auto(measured, Nanos(pause_ns));
-        assert_eq!(of(119_999), Approach::ASLEEP);
-        assert_eq!(of(120_000), Approach { nap: Nanos::ZERO, spin: Nanos(60_000) });
-        assert_eq!(of(999_999).nap, Nanos::ZERO);
-        assert_eq!(of(1_000_000), Approach { nap: NAP, spin: Nanos(60_000) });
+        assert_eq!(auto(measured, NAP, Nanos(119_999)), Approach::ASLEEP);
+        assert_eq!(auto(measured, NAP, Nanos(120_000)), Approach { nap: NAP, spin: Nanos(60_000) });
+        assert_eq!(auto(WakeUp { suggested_spin_ns: 0, ..measured }, NAP, Nanos(120_000)), Approach::ASLEEP);
+    }
+
+    #[test]
+    fn what_is_chosen_follows_the_plan() {
+        let mut engine = Epoll::new(1, vec![0; 64].into()).unwrap();
+        let mut of = |change: fn(&mut PlanSpec)| choose(&plan(change), SHARE, &mut engine);
+        assert_eq!(of(|s| s.spin = Spin::WindowNs(7)), Approach { nap: Nanos::ZERO, spin: Nanos(7) });
+        assert_eq!(of(|s| s.batch = Duration::from_millis(1)), Approach::ASLEEP);
+        assert_eq!(of(|s| (s.rate, s.mode) = (Rate::Unlimited, Mode::ClosedLoop)), Approach::ASLEEP);
+        // Wherever this machine has a window at all: a nap before it with pauses of 5 ms, none with 0.5 ms.
+        assert!([NAP, Nanos::ZERO].contains(&of(|_| {}).nap));
+        assert_eq!(of(|s| s.rate = Rate::PerConnection(50.0)).nap, Nanos::ZERO);
     }
 
     #[test]
     fn each_of_two_shards_sends_half_as_often() {
+        let pause_of = |change: fn(&mut PlanSpec)| pause(&plan(change), SHARE);
         assert_eq!(pause_of(|_| {}), Some(Nanos::from_millis(5)));
         assert_eq!(pause_of(|s| s.batch = Duration::from_millis(1)), None);
         assert_eq!(pause_of(|s| (s.rate, s.mode) = (Rate::Unlimited, Mode::ClosedLoop)), None);

@@ -33,7 +33,7 @@ const REPORTS_A_SHARD: usize = 4;
 /// Packet threads whose engines stand, waiting for the word to go.
 #[derive(Debug)]
 pub(super) struct Crew {
-    /// How they get to the time when a packet is due: the one of them that is awake longest.
+    /// How they get to the time when a packet is due: the longest nap and the longest window of any.
     pub approach: Approach,
     /// What they report.
     pub reports: Receiver<Report>,
@@ -74,8 +74,8 @@ impl Crew {
             crew.go.push(go);
             crew.fresh.push(spare);
             let lost = || StartError::Thread(std::io::Error::other("it ended before it had begun"));
-            let approach = stood.recv().unwrap_or_else(|_| Err(lost()))?;
-            crew.approach = std::cmp::max_by_key(crew.approach, approach, |a| a.spin);
+            let Approach { nap, spin } = stood.recv().unwrap_or_else(|_| Err(lost()))?;
+            crew.approach = Approach { nap: crew.approach.nap.max(nap), spin: crew.approach.spin.max(spin) };
         }
         Ok(crew)
     }
@@ -106,7 +106,9 @@ fn shard_thread(
     gone: &Receiver<Nanos>,
 ) {
     thread::set_timer_slack_1ns();
-    thread::set_short_slice();
+    if approach::is_timed(&setup.plan) {
+        thread::set_short_slice();
+    }
     if setup.plan.realtime
         && let Err(e) = thread::set_realtime()
     {

@@ -55,7 +55,7 @@ pub struct Header {
     /// Why that engine and no better one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_note: Option<String>,
-    /// A sleep of twice this length or more before a packet was made as two, the last of this length; 0: it was not.
+    /// A sleep of more than twice this length before a packet was made as two, the last of this length; 0: it was not.
     #[serde(default)]
     pub nap_ns: u64,
     /// Busy-wait window before a packet is due.

@@ -182,7 +182,8 @@ pub struct Source(pub SocketAddr);
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Spin {
-    /// A window as long as this machine's measured wake-up error.
+    /// A window as long as this machine's measured wake-up error, and a nap before it, where the pauses between packets
+    /// are long enough for each.
     Auto,
     /// A fixed window in nanoseconds; 0: none.
     WindowNs(u64),

@@ -14,15 +14,20 @@ pub fn set_timer_slack_1ns() {
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1usize, 0usize, 0usize, 0usize) };
 }
 
-/// Asks for the shortest time slices: who has those is let in early when it wakes up. Where that is refused, nothing
-/// changes.
+/// Asks for the shortest time slices, as tg does: who has those is let in early when it wakes up. Where that is
+/// refused, or this thread is scheduled in an unusual way, nothing changes.
 pub fn set_short_slice() {
+    const SIZE: libc::c_uint = size_of::<libc::sched_attr>() as libc::c_uint;
     // SAFETY: `sched_attr` is numbers only: zeros are a value of it.
     let mut attr: libc::sched_attr = unsafe { std::mem::zeroed() };
-    attr.size = size_of::<libc::sched_attr>() as u32;
-    attr.sched_runtime = 100_000;
-    // SAFETY: `attr` is valid for the call to read, and says its length itself.
-    unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attr, 0 as libc::c_uint) };
+    let (this_thread, no_flags) = (0, 0 as libc::c_uint);
+    // SAFETY: `attr` is valid for the call to write, of the length given.
+    let read = unsafe { libc::syscall(libc::SYS_sched_getattr, this_thread, &raw mut attr, SIZE, no_flags) };
+    if read == 0 && attr.sched_policy == libc::SCHED_OTHER.cast_unsigned() {
+        attr.sched_runtime = 100_000;
+        // SAFETY: `attr` is valid for the call to read, and says its length itself.
+        unsafe { libc::syscall(libc::SYS_sched_setattr, this_thread, &raw const attr, no_flags) };
+    }
 }
 
 /// Puts this thread into SCHED_FIFO, at tg's priority.

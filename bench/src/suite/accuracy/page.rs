@@ -117,11 +117,11 @@ fn notes(setting: &Setting, found: &[Found]) -> Vec<String> {
     let approaches = ["epoll", "uring"].iter().zip(setting.approaches).filter_map(|(engine, approach)| {
         let Approach { nap_ns, spin_ns } = approach?;
         let [nap, spin] = [nap_ns, spin_ns].map(|ns| short(ns as f64 / 1e3));
-        Some(format!("{engine} {nap} and {spin} µs"))
+        Some(format!("{engine}: a nap of {nap} µs, {spin} µs awake"))
     });
     notes.push(format!(
-        "Last short sleep and busy-wait window before a packet that tg chose, and the floor was given, last: {}.",
-        approaches.collect::<Vec<_>>().join(", ")
+        "Before a packet, as tg chose at last and the floor was given: {}.",
+        approaches.collect::<Vec<_>>().join("; ")
     ));
     if found.iter().any(|f| matches!(f.client, Client::Peer(peer) if peer.yardstick().is_some()) && f.skipped.is_some())
     {
@@ -223,7 +223,10 @@ mod tests {
         assert!(text.contains("\nctraffic* / tg epoll") && text.contains("\n- * Not installed here"), "{text}");
         assert!(text.contains("tg epoll / floor epoll  2.00  1.00"), "{text}");
         assert!(text.contains("\n- tg uring: skipped: not built yet\n"), "{text}");
-        assert!(text.contains("epoll 61.5 µs."), "{text}");
+        assert!(
+            text.split_whitespace().collect::<Vec<_>>().join(" ").contains("epoll: a nap of 200 µs, 61.5 µs awake."),
+            "{text}"
+        );
         assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
     }
 

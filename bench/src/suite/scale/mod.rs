@@ -67,7 +67,7 @@ impl Loads {
 pub struct Setting<'a> {
     programs: &'a Programs,
     directory: &'a Path,
-    /// The window that tg chose last; the floors' too.
+    /// What tg chose last; the floors' too.
     approaches: HashMap<(Engine, bool), Approach>,
 }
 

@@ -170,8 +170,8 @@ fn by_size(tg: &str, floor: &str, load: &Load, series: &[Series]) -> Vec<Target>
 fn notes(found: &[Found], wire: &[Compared]) -> Vec<String> {
     let mut notes = vec![
         "Clients tell their lateness and connects; CPU and memory are the kernel's account, of the time in which all \
-         send. Floors nap and spin as long as tg chose. Bytes a connection: more memory than with the fewest connections, in \
-         the same round."
+         send. Floors nap and spin as long as tg chose. Bytes a connection: more memory than with the fewest \
+         connections, in the same round."
             .to_owned(),
         "* Never run here: the yardstick's figures, of another machine of 2 cores; |interval − period| stands for its \
          lateness."

@@ -26,7 +26,7 @@ pub struct Load {
     /// Bytes a packet.
     pub size: usize,
     pub seconds: f64,
-    /// A longer sleep before a packet is made as two, the last of this length.
+    /// A sleep of more than twice this length before a packet is made as two, the last of this length.
     pub nap_ns: u64,
     /// Busy waiting before a packet is due.
     pub spin_ns: u64,
@@ -60,7 +60,9 @@ impl Load {
     /// How this thread is scheduled.
     pub fn set_up_thread(&self) -> io::Result<()> {
         sys::set_timer_slack_1ns();
-        sys::set_short_slice();
+        if self.batch_ns == 0 {
+            sys::set_short_slice();
+        }
         if self.fifo { sys::set_fifo() } else { Ok(()) }
     }
 }
