@@ -10,6 +10,7 @@ use super::script::{Place, Plan};
 use super::step::Step;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::Path;
 
 /// So many nodes at most.
 pub const NODES_MAX: u8 = 63;
@@ -67,6 +68,10 @@ const FORWARDING: [(&str, &str); 7] = [
 ];
 /// A new link would be without its own IPv6 address for a second.
 const NO_DETECTION: (&str, &str) = ("net/ipv6/conf/default/accept_dad", "0");
+/// For the client, where the kernel has it (5.18): after a time-out TCP would give its connection another hash. It
+/// comes with the packet over a virtual link, and the router takes it in place of the addresses' and ports' own, so the
+/// connection would move to another node, as none does on a wire.
+const KEEP_HASH: (&str, &str) = ("net/core/txrehash", "0");
 
 impl Network {
     /// Builds it; first it removes what labs left that were killed.
@@ -100,6 +105,9 @@ impl Network {
         let all: Vec<&str> = [&self.client, &self.router].into_iter().chain(&self.nodes).map(Netns::name).collect();
         netns::add(&all)?;
         self.sysctl(&self.client, &[NO_DETECTION])?;
+        if Path::new("/proc/sys").join(KEEP_HASH.0).exists() {
+            self.sysctl(&self.client, &[KEEP_HASH])?;
+        }
         [&self.router].into_iter().chain(&self.nodes).try_for_each(|netns| self.sysctl(netns, &FORWARDING))?;
         apply(&self.router, &self.plan.router(|role| self.claim.name(role)))?;
         apply(&self.client, &self.plan.client())?;

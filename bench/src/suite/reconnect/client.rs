@@ -46,6 +46,12 @@ impl Client {
         if self == Client::Ctraffic { 2 } else { 0 }
     }
 
+    /// How many times a connection that it was asked for may end: ctraffic stops with an error when it would have made
+    /// more than ten for it.
+    pub fn ends_at_most(self) -> u32 {
+        if self == Client::Ctraffic { 9 } else { u32::MAX }
+    }
+
     /// Its command for `conns` connections kept up for so long.
     ///
     /// # Errors

@@ -91,7 +91,8 @@ fn one_connection(options: &Options, client: Client, address: SocketAddr) -> any
     let capture = Capture::start(&filter(address))?;
     let seconds = options.seconds + client.idle_at_end_s();
     let running = Running::start(&mut client.command(&options.programs, address, 1, seconds)?)?;
-    end_in_turn(&echo, Instant::now() + Duration::from_secs(options.seconds.into()));
+    let until = Instant::now() + Duration::from_secs(options.seconds.into());
+    end_in_turn(&echo, until, client.ends_at_most());
     running.finish(Duration::from_secs(client.idle_at_end_s().into()) + GRACE)?;
     let reactions = reactions(&capture.finish()?, address.port());
     ensure!(!reactions.is_empty(), "it never connected again");
@@ -104,10 +105,15 @@ fn one_connection(options: &Options, client: Client, address: SocketAddr) -> any
     Ok(figures)
 }
 
-fn end_in_turn(echo: &Echo, until: Instant) {
+/// Until then, but so often at most.
+fn end_in_turn(echo: &Echo, until: Instant, ends_at_most: u32) {
     let left = || until.saturating_duration_since(Instant::now());
     let mut ends = 0u32;
     while echo.accepted(left()) {
+        if ends == ends_at_most {
+            thread::sleep(left());
+            return;
+        }
         // Multiples of the golden ratio, without their whole part, fill the range evenly.
         let part = (f64::from(ends) * 0.618_033_988_75).fract();
         let pause = UP_AT_LEAST + SPREAD.mul_f64(part);

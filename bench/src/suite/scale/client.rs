@@ -78,11 +78,17 @@ impl Client {
                 command
             }
             Who::Floor => {
-                let approach = setting.approaches.get(&(self.engine, self.batch)).copied().unwrap_or_default();
+                let approach = setting.approaches.get(&self.approach_to(load)).copied().unwrap_or_default();
                 let manner = Manner { approach, batch_ns: if self.batch { BATCH_NS } else { 0 }, fifo: false };
                 floor::paced(&setting.programs.floor, self.engine, server, load, manner)
             }
         }
+    }
+
+    /// What the approach to a load is remembered by: tg's, for the floor that does the same.
+    fn approach_to(self, load: &Load) -> String {
+        let Client { engine, batch, .. } = self;
+        format!("{engine}, batch {batch}, {load}")
     }
 
     /// What came of its turn; tg's approach is remembered.
@@ -106,7 +112,7 @@ impl Client {
         }
         let summary = Summary::parse(stdout)?;
         let journal = Journal::open(&setting.journal())?;
-        setting.approaches.insert((self.engine, self.batch), journal.approach);
+        setting.approaches.insert(self.approach_to(load), journal.approach);
         let connect = |q| quantile(&journal.connects_ns, q).map_or(f64::NAN, micros);
         let late = summary.lateness;
         Ok(Figures {

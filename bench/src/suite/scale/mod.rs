@@ -67,8 +67,8 @@ impl Loads {
 pub struct Setting<'a> {
     programs: &'a Programs,
     directory: &'a Path,
-    /// What tg chose last; the floors' too.
-    approaches: HashMap<(Engine, bool), Approach>,
+    /// What tg chose last for each load; the floors' too.
+    approaches: HashMap<String, Approach>,
 }
 
 impl Setting<'_> {
