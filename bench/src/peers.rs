@@ -44,6 +44,10 @@ impl Prepared {
 const SOCKPERF_LEAD: Duration = Duration::from_secs(2);
 const SERVER_START_LIMIT: Duration = Duration::from_secs(5);
 
+/// ctraffic makes no connection in the last 2 s of its time: with less than this it does nothing. What it does after a
+/// shorter load is not judged.
+pub const CTRAFFIC_LEAST_S: u32 = 3;
+
 impl Peer {
     pub const ALL: [Peer; 5] = [Peer::Ctraffic, Peer::Wrk2, Peer::Tcpkali, Peer::Sockperf, Peer::Iperf3];
 
@@ -85,6 +89,7 @@ impl Peer {
         let address = server.to_string();
         match self {
             Peer::Ctraffic => {
+                let time = format!("{}s", load.seconds.max(CTRAFFIC_LEAST_S));
                 command.args(["-address", &address, "-nconn", &conns, "-rate", &total, "-psize", &size]);
                 command.args(["-timeout", &time]);
             }

@@ -4,7 +4,7 @@
 use super::Setting;
 use crate::floor;
 use crate::load::Load;
-use crate::peers::{Peer, http_script};
+use crate::peers::{CTRAFFIC_LEAST_S, Peer, http_script};
 use crate::programs::on_path;
 use crate::suite::turn::Taken;
 use crate::tg::{self, Engine, Summary};
@@ -12,8 +12,6 @@ use anyhow::Context;
 use std::net::SocketAddr;
 use std::process::Command;
 
-/// ctraffic makes no connection in the last 2 s of its time: with no more than that it does nothing.
-const CTRAFFIC_MORE_S: u32 = 2;
 /// More than any client can do: ctraffic's way to be asked for no limit.
 const NO_LIMIT: f64 = 1e6;
 
@@ -100,8 +98,7 @@ impl Client {
                 command
             }
             Client::Ctraffic => {
-                let seconds = load.seconds + CTRAFFIC_MORE_S;
-                let load = Load { rate: NO_LIMIT / f64::from(load.conns), seconds, ..*load };
+                let load = Load { rate: NO_LIMIT / f64::from(load.conns), ..*load };
                 Peer::Ctraffic.prepare(&load, server, setting.directory)?.command
             }
         })
@@ -127,7 +124,7 @@ impl Client {
             // The server's word.
             Client::Ctraffic => {
                 let packets = taken.served.bytes / u64::from(load.size);
-                Said { rate: packets as f64 / f64::from(load.seconds + CTRAFFIC_MORE_S), received: None }
+                Said { rate: packets as f64 / f64::from(load.seconds.max(CTRAFFIC_LEAST_S)), received: None }
             }
         })
     }
