@@ -29,7 +29,8 @@ pub fn clock_source() -> String {
     host::clock_source()
 }
 
-/// How late the engine that a run would use wakes up from the short sleep before a packet, and the engine's name. Takes about 30 ms.
+/// How late the engine that a run would use wakes up from the short sleep before a packet, and the engine's name.
+/// Takes about 30 ms.
 ///
 /// # Errors
 /// That engine cannot be had.
