@@ -6,6 +6,7 @@ use crate::process::Guard;
 use crate::server::free_address;
 use crate::tg::Engine;
 use anyhow::{Context, bail};
+use nix::unistd::Pid;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::io::{BufRead, BufReader, Read};
@@ -122,6 +123,10 @@ impl Server {
             bail!("the floor's echo server ended: {}", said.trim().trim_start_matches("error: "));
         }
         Ok(Server { address, guard })
+    }
+
+    pub fn pid(&self) -> Pid {
+        self.guard.pid()
     }
 
     /// Ends it, and asks what it did.

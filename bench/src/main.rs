@@ -2,6 +2,7 @@
 //! accounts. Changes when a suite comes, or an option of all suites.
 
 mod capture;
+mod cores;
 mod echo;
 mod floor;
 mod load;

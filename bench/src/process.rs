@@ -169,6 +169,10 @@ impl Running {
         Ok(Running { guard: Guard(child), started: Instant::now(), stdout, stderr })
     }
 
+    pub fn pid(&self) -> Pid {
+        self.guard.pid()
+    }
+
     /// Measures from one time after its start to another, and leaves it alone in between.
     ///
     /// # Errors

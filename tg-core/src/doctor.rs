@@ -1,7 +1,7 @@
 //! What this machine gives a run: asked before one, so that nobody has to guess afterwards.
 
 use crate::engine::{Engine, epoll, uring};
-use crate::run::{NAP, WakeUp, measure_wake_up};
+use crate::run::{MEASURED_SLEEP_MAX, NAP, WakeUp, measure_wake_up};
 use crate::sys::{host, limits, thread};
 use std::io;
 use std::sync::Arc;
@@ -42,13 +42,13 @@ pub fn wake_up_error(choice: EngineChoice) -> io::Result<(&'static str, WakeUp)>
         if choice != EngineChoice::Epoll {
             let config = uring::Config { slots: 1, payload: payload.clone(), packet_size: 64, datagram: false };
             match uring::UringEngine::new(config) {
-                Ok(mut engine) => return Ok((engine.name(), measure_wake_up(&mut engine, NAP)?)),
+                Ok(mut engine) => return Ok((engine.name(), measure_wake_up(&mut engine, MEASURED_SLEEP_MAX, NAP)?)),
                 Err(e) if choice == EngineChoice::Uring => return Err(io::Error::other(e)),
                 Err(_) => {}
             }
         }
         let mut engine = epoll::Epoll::new(1, payload)?;
-        Ok((engine.name(), measure_wake_up(&mut engine, NAP)?))
+        Ok((engine.name(), measure_wake_up(&mut engine, MEASURED_SLEEP_MAX, NAP)?))
     })?
 }
 

@@ -2,6 +2,7 @@
 //! measured otherwise.
 
 use super::GRACE;
+use crate::cores::Cores;
 use crate::floor::{Served, Server};
 use crate::process::{Finished, Running, Window, in_time};
 use crate::programs::Programs;
@@ -28,6 +29,8 @@ pub struct Turn<'a> {
     pub seconds: u32,
     /// It may need more of it to connect.
     pub conns: u32,
+    /// Who runs where; left to the scheduler where that is not said.
+    pub cores: Option<Cores>,
 }
 
 /// What came of it.
@@ -58,7 +61,13 @@ impl Turn<'_> {
     ) -> anyhow::Result<Taken> {
         let watch = Watch::start(Duration::ZERO)?;
         let server = Server::start(self.floor, self.server)?;
+        if let Some(cores) = self.cores {
+            cores.place_server(server.pid())?;
+        }
         let mut running = Running::start(&mut command(server.address)?)?;
+        if let Some(cores) = self.cores {
+            cores.place_packet_threads(running.pid(), self.span.start)?;
+        }
         let window = running.window(self.span.clone())?;
         let time = Duration::from_secs(self.seconds.into()) + CONNECT_EACH * self.conns;
         let finished = running.finish(time + GRACE)?;

@@ -8,9 +8,12 @@ use std::io;
 use tg_model::plan::{Plan, Spin};
 use tg_model::time::Nanos;
 
-/// Wake-ups measured: about 30 ms in all.
+/// Wake-ups measured: about 30 ms in all at the longest.
 const ROUNDS: usize = 40;
-const MEASURED_SLEEP: Nanos = Nanos(700_000);
+/// Sleeps that are measured are as long as the run's, within these bounds: shorter ones would be over before others
+/// have had a turn, and beyond the longer one it takes no longer to wake up, after a nap.
+const MEASURED_SLEEP_MIN: Nanos = Nanos(100_000);
+pub(crate) const MEASURED_SLEEP_MAX: Nanos = Nanos(700_000);
 /// A longer window would burn more than it gains: beyond it lie the scheduler's own delays.
 const WINDOW_MAX_NS: u64 = 150_000;
 /// The last sleep before the window: long enough to come after a late wake-up, short enough for the processor not to
@@ -46,7 +49,8 @@ pub(crate) fn choose(plan: &Plan, share: Share, engine: &mut impl Engine) -> App
         (Spin::Auto, Some(pause)) => {
             let nap = nap(pause);
             // An engine that does not wake up at all will say so in the run.
-            measure(engine, nap).map_or(Approach::ASLEEP, |measured| auto(measured, nap, pause))
+            let sleep = pause.clamp(MEASURED_SLEEP_MIN, MEASURED_SLEEP_MAX);
+            measure(engine, sleep, nap).map_or(Approach::ASLEEP, |measured| auto(measured, nap, pause))
         }
     }
 }
@@ -69,14 +73,14 @@ fn auto(measured: WakeUp, nap: Nanos, pause: Nanos) -> Approach {
     if spin == Nanos::ZERO || spin.0 > pause.0 / 2 { Approach::ASLEEP } else { Approach { nap, spin } }
 }
 
-/// Measures with an engine that has nothing else to do, by sleeps that end with such a nap.
+/// Measures with an engine that has nothing else to do, by sleeps of that length that end with such a nap.
 ///
 /// # Errors
 /// The engine failed.
-pub(crate) fn measure(engine: &mut impl Engine, nap: Nanos) -> io::Result<WakeUp> {
+pub(crate) fn measure(engine: &mut impl Engine, sleep: Nanos, nap: Nanos) -> io::Result<WakeUp> {
     let mut errors = [0u64; ROUNDS];
     for error in &mut errors {
-        let until = engine.now() + MEASURED_SLEEP;
+        let until = engine.now() + sleep;
         for stop in [until - nap, until] {
             while engine.now() < stop {
                 engine.wait(stop, Nanos::ZERO)?;

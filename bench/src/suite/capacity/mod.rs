@@ -95,6 +95,7 @@ fn measure(setting: &Setting, diary: &mut Diary, found: &mut Found) -> anyhow::R
         span: judged(load.seconds),
         seconds: load.seconds,
         conns: load.conns,
+        cores: None,
     };
     let taken = turn.take(diary, |server| found.client.command(setting, server))?;
     let said = found.client.said(load, &taken)?;

@@ -8,6 +8,7 @@ mod wire;
 
 use super::turn::{Turn, uring_refused};
 use super::{Options, progress};
+use crate::cores::Cores;
 use crate::floor::Approach;
 use crate::load::Load;
 use crate::programs::Programs;
@@ -67,6 +68,8 @@ impl Loads {
 pub struct Setting<'a> {
     programs: &'a Programs,
     directory: &'a Path,
+    /// Who runs where.
+    cores: Option<Cores>,
     /// What tg chose last for each load; the floors' too.
     approaches: HashMap<String, Approach>,
 }
@@ -96,7 +99,12 @@ pub struct Found {
 /// The machine cannot be asked what it has.
 pub fn run(options: &Options) -> anyhow::Result<Page> {
     let directory = tempfile::tempdir().context("making a directory for the clients' files")?;
-    let mut setting = Setting { programs: &options.programs, directory: directory.path(), approaches: HashMap::new() };
+    let mut setting = Setting {
+        programs: &options.programs,
+        directory: directory.path(),
+        cores: Cores::apart()?,
+        approaches: HashMap::new(),
+    };
     let loads = Loads::of(options)?;
     let mut found = clients(options, &loads)?;
     let mut diary = options.diary();
@@ -120,7 +128,13 @@ pub fn run(options: &Options) -> anyhow::Result<Page> {
         }
     }
     let wire = wire::compare(&setting, &mut diary, &loads.many, &found);
-    Ok(page::make(options, &loads, &found, &wire, &diary))
+    let mut page = page::make(options, &loads, &found, &wire, &diary);
+    page.notes.push(placement(setting.cores.is_some()).to_owned());
+    Ok(page)
+}
+
+fn placement(apart: bool) -> &'static str {
+    if apart { "The server has the last core for itself, packet threads the others." } else { "One core for all." }
 }
 
 fn clients(options: &Options, loads: &Loads) -> anyhow::Result<Vec<Found>> {
@@ -145,6 +159,7 @@ fn turn(setting: &mut Setting, diary: &mut Diary, client: Client, load: &Load) -
         span: judged(load),
         seconds: load.seconds,
         conns: load.conns,
+        cores: setting.cores,
     };
     let taken = turn.take(diary, |server| Ok(client.command(setting, load, server)));
     let taken = taken.and_then(|taken| client.figures(setting, load, &taken));

@@ -171,7 +171,8 @@ fn notes(found: &[Found], wire: &[Compared]) -> Vec<String> {
     let mut notes = vec![
         "Clients tell their lateness and connects; CPU and memory are the kernel's account, of the time in which all \
          send. Floors nap and spin as long as tg chose. Bytes a connection: more memory than with the fewest \
-         connections, in the same round."
+         connections, in the same round: buffers that all share weigh less with more of them. CPU grows a little, the \
+         floor's, too: presumably as what the kernel has of a connection was longer out of the cache."
             .to_owned(),
         "* Never run here: the yardstick's figures, of another machine of 2 cores; |interval − period| stands for its \
          lateness."

@@ -36,6 +36,7 @@ fn one(setting: &Setting, diary: &mut Diary, client: Client, load: &Load) -> any
         span: judged(load),
         seconds: load.seconds,
         conns: load.conns,
+        cores: setting.cores,
     };
     let mut begun = None;
     let taken = turn.take(diary, |server| {
