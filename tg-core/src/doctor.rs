@@ -1,7 +1,7 @@
 //! What this machine gives a run: asked before one, so that nobody has to guess afterwards.
 
 use crate::engine::{Engine, epoll, uring};
-use crate::run::{MEASURED_SLEEP_MAX, NAP, WakeUp, measure_wake_up};
+use crate::run::{NAPS_FROM_PAUSE, WakeUp, measure_wake_up};
 use crate::sys::{host, limits, thread};
 use std::io;
 use std::sync::Arc;
@@ -29,7 +29,8 @@ pub fn clock_source() -> String {
     host::clock_source()
 }
 
-/// How late the engine that a run would use wakes up from the short sleep before a packet, and the engine's name.
+/// How late the engine that a run would use wakes up where a thread's packets are 1 ms or more apart, from the short
+/// sleep before each; and the engine's name.
 /// Takes about 30 ms.
 ///
 /// # Errors
@@ -42,13 +43,13 @@ pub fn wake_up_error(choice: EngineChoice) -> io::Result<(&'static str, WakeUp)>
         if choice != EngineChoice::Epoll {
             let config = uring::Config { slots: 1, payload: payload.clone(), packet_size: 64, datagram: false };
             match uring::UringEngine::new(config) {
-                Ok(mut engine) => return Ok((engine.name(), measure_wake_up(&mut engine, MEASURED_SLEEP_MAX, NAP)?)),
+                Ok(mut engine) => return Ok((engine.name(), measure_wake_up(&mut engine, NAPS_FROM_PAUSE)?)),
                 Err(e) if choice == EngineChoice::Uring => return Err(io::Error::other(e)),
                 Err(_) => {}
             }
         }
         let mut engine = epoll::Epoll::new(1, payload)?;
-        Ok((engine.name(), measure_wake_up(&mut engine, MEASURED_SLEEP_MAX, NAP)?))
+        Ok((engine.name(), measure_wake_up(&mut engine, NAPS_FROM_PAUSE)?))
     })?
 }
 

@@ -65,10 +65,10 @@ impl Turn<'_> {
             cores.place_server(server.pid())?;
         }
         let mut running = Running::start(&mut command(server.address)?)?;
-        if let Some(cores) = self.cores {
-            cores.place_packet_threads(running.pid(), self.span.start)?;
-        }
+        let placed = self.cores.map_or(Ok(()), |cores| cores.place_packet_thread(running.pid(), self.span.start));
+        // What a client that ended early has to say comes first.
         let window = running.window(self.span.clone())?;
+        placed?;
         let time = Duration::from_secs(self.seconds.into()) + CONNECT_EACH * self.conns;
         let finished = running.finish(time + GRACE)?;
         let served = server.finish()?;

@@ -34,8 +34,8 @@ pub(super) fn text(f: &Findings) -> String {
         "waking up",
         match (&f.wake_up, &f.wake_up_error) {
             (Some(w), _) => format!(
-                "late by {} (median), {} (p90), {} (max) with {}: --spin auto waits busily for {} before a packet is \
-                 due, after a short sleep",
+                "late by {} (median), {} (p90), {} (max) with {}: with packets 1 ms or more apart, \
+                 --spin auto waits busily for {} before each, after a short sleep",
                 show(w.p50_ns),
                 show(w.p90_ns),
                 show(w.max_ns),
@@ -104,9 +104,9 @@ io_uring       may be used: --engine auto takes it
 epoll          may be used
 open files     1024 may be open, 4096 at most; 192 are needed for 80 connections
 clock          tsc: read without a system call
-waking up      late by 4 µs (median), 9 µs (p90), 60 µs (max) with uring: --spin
-               auto waits busily for 9 µs before a packet is due, after a short
-               sleep
+waking up      late by 4 µs (median), 9 µs (p90), 60 µs (max) with uring: with
+               packets 1 ms or more apart, --spin auto waits busily for 9 µs
+               before each, after a short sleep
 --realtime     is allowed
 ";
         assert_eq!(text(&findings()), want);

@@ -8,19 +8,18 @@ use std::io;
 use tg_model::plan::{Plan, Spin};
 use tg_model::time::Nanos;
 
-/// Wake-ups measured: about 30 ms in all at the longest.
-const ROUNDS: usize = 40;
-/// Sleeps that are measured are as long as the run's, within these bounds: shorter ones would be over before others
-/// have had a turn, and beyond the longer one it takes no longer to wake up, after a nap.
+/// For so long wake-ups are measured.
+const MEASURED: Nanos = Nanos::from_millis(30);
+/// The sleeps that are measured are no shorter: a processor wakes up from these as from shorter ones.
 const MEASURED_SLEEP_MIN: Nanos = Nanos(100_000);
-pub(crate) const MEASURED_SLEEP_MAX: Nanos = Nanos(700_000);
 /// A longer window would burn more than it gains: beyond it lie the scheduler's own delays.
 const WINDOW_MAX_NS: u64 = 150_000;
 /// The last sleep before the window: long enough to come after a late wake-up, short enough for the processor not to
 /// fall into a deep sleep, or to be given away, again. `bench/TRIED.md` has what others gave.
 pub(crate) const NAP: Nanos = Nanos(200_000);
-/// With packets closer together the sleeps are short anyhow, and a further wake-up each would cost more.
-const NAPS_FROM_PAUSE: Nanos = Nanos::from_millis(1);
+/// With packets closer together the sleeps are short anyhow, and a further wake-up each would cost more. No longer
+/// sleep is measured, either: after a nap it is not what counts.
+pub(crate) const NAPS_FROM_PAUSE: Nanos = Nanos::from_millis(1);
 
 /// The error of waking up at a set time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +30,7 @@ pub struct WakeUp {
     pub p90_ns: u64,
     /// The largest measured.
     pub max_ns: u64,
-    /// The window that `--spin auto` takes: the 90th percentile, at most 150 µs.
+    /// The window that suits: the 90th percentile, at most 150 µs.
     pub suggested_spin_ns: u64,
 }
 
@@ -47,10 +46,8 @@ pub(crate) fn choose(plan: &Plan, share: Share, engine: &mut impl Engine) -> App
         (Spin::WindowNs(ns), _) => Approach { nap: Nanos::ZERO, spin: Nanos(ns) },
         (Spin::Auto, None) => Approach::ASLEEP,
         (Spin::Auto, Some(pause)) => {
-            let nap = nap(pause);
             // An engine that does not wake up at all will say so in the run.
-            let sleep = pause.clamp(MEASURED_SLEEP_MIN, MEASURED_SLEEP_MAX);
-            measure(engine, sleep, nap).map_or(Approach::ASLEEP, |measured| auto(measured, nap, pause))
+            measure(engine, pause).map_or(Approach::ASLEEP, |measured| auto(measured, nap(pause), pause))
         }
     }
 }
@@ -60,6 +57,10 @@ fn pause(plan: &Plan, share: Share) -> Option<Nanos> {
     let total = plan.total_rate().filter(|_| is_timed(plan))?;
     let per_slot = period(total / f64::from(plan.conns));
     Some(Nanos(per_slot.0 / u64::from(share.len()).max(1)))
+}
+
+fn measured_sleep(pause: Nanos) -> Nanos {
+    pause.clamp(MEASURED_SLEEP_MIN, NAPS_FROM_PAUSE)
 }
 
 fn nap(pause: Nanos) -> Nanos {
@@ -73,29 +74,26 @@ fn auto(measured: WakeUp, nap: Nanos, pause: Nanos) -> Approach {
     if spin == Nanos::ZERO || spin.0 > pause.0 / 2 { Approach::ASLEEP } else { Approach { nap, spin } }
 }
 
-/// Measures with an engine that has nothing else to do, by sleeps of that length that end with such a nap.
+/// Measures with an engine that has nothing else to do, for 30 ms, by sleeps as between packets so far apart.
 ///
 /// # Errors
 /// The engine failed.
-pub(crate) fn measure(engine: &mut impl Engine, sleep: Nanos, nap: Nanos) -> io::Result<WakeUp> {
-    let mut errors = [0u64; ROUNDS];
-    for error in &mut errors {
+pub(crate) fn measure(engine: &mut impl Engine, pause: Nanos) -> io::Result<WakeUp> {
+    let (sleep, nap) = (measured_sleep(pause), nap(pause));
+    let end = engine.now() + MEASURED;
+    let mut errors = Vec::new();
+    while errors.is_empty() || engine.now() < end {
         let until = engine.now() + sleep;
         for stop in [until - nap, until] {
             while engine.now() < stop {
                 engine.wait(stop, Nanos::ZERO)?;
             }
         }
-        *error = engine.now().since(until).0;
+        errors.push(engine.now().since(until).0);
     }
     errors.sort_unstable();
-    let at = |percent: usize| errors[(ROUNDS * percent / 100).min(ROUNDS - 1)];
-    Ok(WakeUp {
-        p50_ns: at(50),
-        p90_ns: at(90),
-        max_ns: errors[ROUNDS - 1],
-        suggested_spin_ns: at(90).min(WINDOW_MAX_NS),
-    })
+    let at = |percent: usize| errors[(errors.len() * percent / 100).min(errors.len() - 1)];
+    Ok(WakeUp { p50_ns: at(50), p90_ns: at(90), max_ns: at(100), suggested_spin_ns: at(90).min(WINDOW_MAX_NS) })
 }
 
 #[cfg(test)]
@@ -133,6 +131,12 @@ mod tests {
     #[test]
     fn naps_are_for_pauses_of_a_millisecond_or_more() {
         assert_eq!([999_999, 1_000_000].map(|ns| nap(Nanos(ns))), [Nanos::ZERO, NAP]);
+    }
+
+    #[test]
+    fn sleeps_as_long_as_the_pauses_are_measured() {
+        let measured = [20_000, 300_000, 5_000_000].map(|ns| measured_sleep(Nanos(ns)).0);
+        assert_eq!(measured, [100_000, 300_000, 1_000_000]);
     }
 
     #[test]

@@ -28,7 +28,7 @@ mod select;
 mod shard;
 
 pub use approach::WakeUp;
-pub(crate) use approach::{MEASURED_SLEEP_MAX, NAP, measure as measure_wake_up};
+pub(crate) use approach::{NAPS_FROM_PAUSE, measure as measure_wake_up};
 pub use error::{RunError, StartError};
 pub use live::Snapshot;
 pub use recorder::JournalFile;

@@ -95,6 +95,7 @@ fn measure(setting: &Setting, diary: &mut Diary, found: &mut Found) -> anyhow::R
         span: judged(load.seconds),
         seconds: load.seconds,
         conns: load.conns,
+        // All threads are busy: the scheduler keeps them apart itself, where there are as many cores.
         cores: None,
     };
     let taken = turn.take(diary, |server| found.client.command(setting, server))?;

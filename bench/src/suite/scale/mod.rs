@@ -128,13 +128,7 @@ pub fn run(options: &Options) -> anyhow::Result<Page> {
         }
     }
     let wire = wire::compare(&setting, &mut diary, &loads.many, &found);
-    let mut page = page::make(options, &loads, &found, &wire, &diary);
-    page.notes.push(placement(setting.cores.is_some()).to_owned());
-    Ok(page)
-}
-
-fn placement(apart: bool) -> &'static str {
-    if apart { "The server has the last core for itself, packet threads the others." } else { "One core for all." }
+    Ok(page::make(options, &loads, &found, &wire, setting.cores.is_some(), &diary))
 }
 
 fn clients(options: &Options, loads: &Loads) -> anyhow::Result<Vec<Found>> {
@@ -151,7 +145,7 @@ fn clients(options: &Options, loads: &Loads) -> anyhow::Result<Vec<Found>> {
     Ok(Client::all().into_iter().map(found).collect())
 }
 
-/// One run of one client. The server is the epoll one: the dearer one would take from the client's core.
+/// One run of one client. The server is the epoll one, the cheaper one.
 fn turn(setting: &mut Setting, diary: &mut Diary, client: Client, load: &Load) -> anyhow::Result<Figures> {
     let turn = Turn {
         floor: &setting.programs.floor,

@@ -24,7 +24,7 @@ const CONNECT_P99_MAX_MS: f64 = 250.0;
 const CONNECTS_JUDGED_MAX: u32 = 10_000;
 const LATE_FACTOR: f64 = 1.2;
 
-pub fn make(options: &Options, loads: &Loads, found: &[Found], wire: &[Compared], diary: &Diary) -> Page {
+pub fn make(options: &Options, loads: &Loads, found: &[Found], wire: &[Compared], apart: bool, diary: &Diary) -> Page {
     let counted = series::rounds(options.rounds);
     let mut many: Vec<Series> = found.iter().map(|f| f.many.clone()).collect();
     let sizes: Vec<(&Load, Vec<Series>)> = loads.sizes().enumerate().map(|(i, load)| (load, size(found, i))).collect();
@@ -48,6 +48,9 @@ pub fn make(options: &Options, loads: &Loads, found: &[Found], wire: &[Compared]
              median of {counted}"
         );
         tables.push(medians(&title, &SIZES, series));
+        if options.rounds > 1 {
+            tables.push(spreads("Least and greatest of the rounds", &SIZES, &["late p99", "CPU"], series));
+        }
     }
     let growth = &sizes[..loads.growth.len()];
     tables.push(growth_table("Growth: CPU, µs/packet, by connections", "CPU", growth));
@@ -56,7 +59,7 @@ pub fn make(options: &Options, loads: &Loads, found: &[Found], wire: &[Compared]
     let broken = found.iter().flat_map(|f| f.broken.iter().map(|why| format!("each turn ends well: {why}")));
     Page {
         suite: "scale",
-        intro: intro(options, loads, diary),
+        intro: intro(options, loads, apart, diary),
         tables,
         targets: targets(found, &many, loads, &sizes),
         picture: Some(picture::of(&loads.many, &many, growth)),
@@ -74,14 +77,15 @@ fn size(found: &[Found], index: usize) -> Vec<Series> {
     found.iter().filter_map(|f| f.sizes.get(index).cloned()).collect()
 }
 
-fn intro(options: &Options, loads: &Loads, diary: &Diary) -> Vec<String> {
+fn intro(options: &Options, loads: &Loads, apart: bool, diary: &Diary) -> Vec<String> {
     let counted = series::rounds(options.rounds);
+    let cores = if apart { "it has the last core, packet threads have the others" } else { "one core for all" };
     vec![
         format!(
             "{counted} in turn, {} s each; at most {} connections: {}",
             options.seconds, loads.limit.conns, loads.limited_by
         ),
-        "Server: `floor serve epoll`, one thread, a fresh process for each turn, the same for all".to_owned(),
+        format!("Server: `floor serve epoll`, one thread, a fresh process for each turn, the same for all; {cores}"),
         format!("Machine: {}", machine::describe()),
         diary.conclusion(),
     ]
@@ -171,8 +175,7 @@ fn notes(found: &[Found], wire: &[Compared]) -> Vec<String> {
     let mut notes = vec![
         "Clients tell their lateness and connects; CPU and memory are the kernel's account, of the time in which all \
          send. Floors nap and spin as long as tg chose. Bytes a connection: more memory than with the fewest \
-         connections, in the same round: buffers that all share weigh less with more of them. CPU grows a little, the \
-         floor's, too: presumably as what the kernel has of a connection was longer out of the cache."
+         connections, in the same round: what all share grows, too, and is spread over more of them."
             .to_owned(),
         "* Never run here: the yardstick's figures, of another machine of 2 cores; |interval − period| stands for its \
          lateness."
@@ -222,7 +225,7 @@ mod tests {
         let wire = vec![("tg epoll".to_owned(), Ok(agreement)), ("tg uring".to_owned(), Err("frames lost".to_owned()))];
         let programs = crate::programs::Programs { tg_cli: "tg-cli".into(), floor: "floor".into() };
         let options = Options { rounds: 2, seconds: 6, smoke: false, quiet_wait: Duration::ZERO, programs };
-        make(&options, &loads, &found, &wire, &Diary::new(Duration::ZERO))
+        make(&options, &loads, &found, &wire, true, &Diary::new(Duration::ZERO))
     }
 
     #[test]
