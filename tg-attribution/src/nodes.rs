@@ -95,17 +95,17 @@ pub struct Nodes<'a> {
 }
 
 impl<'a> Nodes<'a> {
-    /// `first`: the number of the first of them among the inputs.
-    pub fn new(first: usize, journals: &'a [Journal<Numbered>], sources: &Sources) -> Nodes<'a> {
+    /// `first`: the number of the first of them among the inputs. `run_last_ns`: when the run ended.
+    pub fn new(first: usize, journals: &'a [Journal<Numbered>], sources: &Sources, run_last_ns: i64) -> Nodes<'a> {
         let mut nodes = Nodes::default();
         for (nth, journal) in journals.iter().enumerate() {
-            nodes.take(first + nth, nth, journal, sources);
+            nodes.take(first + nth, nth, journal, sources, run_last_ns);
         }
         nodes.told.sort_by_key(|t| (t.source.at.ns, t.source.input, t.source.seq));
         nodes
     }
 
-    fn take(&mut self, input: usize, nth: usize, journal: &'a Journal<Numbered>, sources: &Sources) {
+    fn take(&mut self, input: usize, nth: usize, journal: &'a Journal<Numbered>, sources: &Sources, run_last_ns: i64) {
         let lines = in_order(&journal.lines);
         let exact = exact_programs(&journal.lines);
         let mut attached = HashSet::new();
@@ -127,7 +127,7 @@ impl<'a> Nodes<'a> {
                 NodeLine::Header(_) | NodeLine::Watched(_) | NodeLine::Gap(_) | NodeLine::Footer(_) => {}
             }
         }
-        let holes = holes::of(input, &lines, journal, sources);
+        let holes = holes::of(input, &lines, journal, sources, run_last_ns);
         let from = sources.at(input, 0);
         self.all.push(Node { header: &journal.header, from, holes, attached });
     }

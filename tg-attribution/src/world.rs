@@ -38,7 +38,7 @@ impl<'a> World<'a> {
         let sources = Sources { states: states(inputs, &run) };
         let first_node = 1;
         let cluster_input = first_node + inputs.nodes.len();
-        let nodes = Nodes::new(first_node, &inputs.nodes, &sources);
+        let nodes = Nodes::new(first_node, &inputs.nodes, &sources, run.last_ns);
         let cluster =
             inputs.cluster.as_ref().map_or_else(Cluster::default, |c| Cluster::new(cluster_input, c, &sources));
         let joined = Joined::new(&run, &nodes, &cluster);

@@ -39,11 +39,17 @@ fn in_words(cause: LossCause) -> &'static str {
 /// The end of time, for a journal that breaks off.
 pub const NEVER: Moment = Moment { ns: i64::MAX, error_ns: 0, late_ns: 0 };
 
-/// The holes of a journal whose lines are sorted by number.
-pub fn of(input: usize, lines: &[&(u64, Numbered)], journal: &Journal<Numbered>, sources: &Sources) -> Vec<Hole> {
+/// The holes of a journal whose lines are sorted by number. `run_last_ns`: when the run ended, by its own clock.
+pub fn of(
+    input: usize,
+    lines: &[&(u64, Numbered)],
+    journal: &Journal<Numbered>,
+    sources: &Sources,
+    run_last_ns: i64,
+) -> Vec<Hole> {
     let at = |ns| sources.at(input, ns);
     let mut holes = Vec::new();
-    let mut ended = false;
+    let mut ended = None;
     // The header is number 0, and its time is the journal's origin.
     let (mut before, mut before_ns) = (0, 0);
     let mut open: Option<u64> = None;
@@ -55,7 +61,7 @@ pub fn of(input: usize, lines: &[&(u64, Numbered)], journal: &Journal<Numbered>,
         before = line.seq;
         match &line.line {
             NodeLine::Gap(gap) => holes.push(told(input, gap, sources)),
-            NodeLine::Footer(_) => ended = true,
+            NodeLine::Footer(footer) => ended = Some(footer.ended_ns),
             _ => {}
         }
         // A line without a time of its own leaves the hole open to the next one with a time.
@@ -67,14 +73,13 @@ pub fn of(input: usize, lines: &[&(u64, Numbered)], journal: &Journal<Numbered>,
         }
         before_ns = ns;
     }
-    if !ended {
-        let why = match journal.lines.len() {
-            0 => "the journal is empty",
-            _ => "the journal has no end: its writer was killed, or still writes",
-        };
-        let (from, why) = (at(before_ns), why.to_owned());
-        holes.push(Hole { input, program: None, from, to: NEVER, lost: open, why });
-    }
+    let (from, why) = match ended.map(at) {
+        Some(end) if end.latest() >= run_last_ns => return holes,
+        Some(end) => (end, "the observer ended before the run"),
+        None if journal.lines.is_empty() => (at(before_ns), "the journal is empty"),
+        None => (at(before_ns), "the journal has no end: its writer was killed, or still writes"),
+    };
+    holes.push(Hole { input, program: None, from, to: NEVER, lost: open, why: why.to_owned() });
     holes
 }
 

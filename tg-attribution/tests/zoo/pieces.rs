@@ -136,6 +136,33 @@ fn lines_that_are_missing_are_a_gap_too_and_so_is_a_journal_without_an_end() {
 }
 
 #[test]
+fn what_an_observer_did_not_see_after_its_early_end_is_lost() {
+    let mut inputs = simulate(plain(Scenario::Upgrade, Director::Ipvs)).inputs;
+    assert!(attribute(&inputs).evidence_lost.is_empty());
+    let lines = &mut inputs.nodes[0].lines;
+    let last = lines.len() - 1;
+    let ended_ns = (1..last).filter_map(|at| at_ns(&lines[at].1.line)).nth(last / 2).unwrap();
+    lines.retain(|(_, l)| at_ns(&l.line).is_none_or(|ns| ns <= ended_ns));
+    for (number, (_, line)) in (1..).zip(lines.iter_mut()) {
+        line.seq = number;
+        if let NodeLine::Footer(footer) = &mut line.line {
+            footer.ended_ns = ended_ns;
+        }
+    }
+    let less = attribute(&inputs);
+    assert_eq!(less.evidence_lost.len(), 1, "{:?}", less.evidence_lost);
+    assert!(less.evidence_lost[0].why.contains("ended before the run"));
+}
+
+fn at_ns(line: &NodeLine) -> Option<u64> {
+    match line {
+        NodeLine::Event(e) => Some(e.at_ns),
+        NodeLine::Snapshot(s) => Some(s.at_ns),
+        _ => None,
+    }
+}
+
+#[test]
 fn a_pod_that_may_have_gone_on_is_no_sure_black_hole() {
     let setup = Setup { without: Some("drop"), ..plain(Scenario::PodBlackhole, Director::Rules) };
     let mut inputs = simulate(setup).inputs;

@@ -2,7 +2,6 @@
 
 use crate::report::{Page, some};
 use anyhow::Context;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -12,6 +11,7 @@ use tg_model::cluster_event::{ClusterEvent, ClusterLine, ClusterReader, PodPhase
 use tg_model::lab_plan::{Expectation, LabPlan, Spread};
 use tg_model::plan::Transport;
 use tg_model::summary::Summary;
+use tg_model::verdict::PodShare;
 
 /// Simulated upgrades: more tell little more.
 const RUNS_MAX: u32 = 200;
@@ -48,13 +48,13 @@ impl Expected {
     }
 
     /// Puts the section on a page.
-    pub fn section(&self, page: &mut Page, summary: &Summary) {
+    pub fn section(&self, page: &mut Page, summary: &Summary, pods: &[PodShare]) {
         let Expectation { lost, runs, not_simulated, .. } = &self.expectation;
         page.line("");
         page.line(&row("Expected, by simulation", "observed", "expected", "5 % to 95 %"));
         figure(page, "Lost connections", summary.lost, lost);
         if self.order.len() <= PODS_MAX {
-            self.by_pod(page, &summary.hosts.lost);
+            self.by_pod(page, pods);
         }
         for kind in not_simulated {
             page.wrapped("  ", &format!("The fault {kind} is not simulated: what it costs comes on top."));
@@ -66,10 +66,11 @@ impl Expected {
         }
     }
 
-    fn by_pod(&self, page: &mut Page, lost: &BTreeMap<String, u64>) {
+    /// By the verdict's pods: a connection that was lost before a server named itself has no host, but a pod.
+    fn by_pod(&self, page: &mut Page, pods: &[PodShare]) {
         page.line("  of them by pod, in the order in which the upgrade ended them");
         for (nth, name) in self.order.iter().enumerate() {
-            let observed = lost.get(name).copied().unwrap_or(0);
+            let observed = pods.iter().find(|p| p.pod.name == *name).map_or(0, |p| p.lost);
             let name = format!("  {}", name.chars().take(NAME_MAX).collect::<String>());
             match self.expectation.lost_by_old_pod.get(nth) {
                 Some(spread) => figure(page, &name, observed, spread),
@@ -109,6 +110,7 @@ fn row(name: &str, observed: &str, expected: &str, range: &str) -> String {
 mod tests {
     use super::*;
     use tg_model::lab_plan::LabSpec;
+    use tg_model::verdict::PodRef;
 
     #[test]
     fn a_folder_without_a_plan_or_with_half_an_upgrade_gives_nothing_to_expect() {
@@ -131,6 +133,28 @@ mod tests {
         write(&[rollout("started"), rollout("complete")]);
         let expected = Expected::of_folder(folder.path()).unwrap().unwrap();
         assert!(expected.expectation.lost.holds(119), "{:?}", expected.expectation.lost);
+    }
+
+    #[test]
+    fn a_pod_s_losses_are_the_verdict_s() {
+        let plan = LabPlan::try_from(LabSpec::default()).unwrap();
+        let expected =
+            Expected { expectation: super::expected(&plan, 1).unwrap(), order: vec!["a".into(), "b".into()] };
+        let pod = |name: &str, lost| PodShare {
+            pod: PodRef { name: name.into(), uid: None, node: None, replica_set: None, doomed: None },
+            ready_ns: None,
+            terminating_ns: None,
+            stopped_ns: None,
+            connections: 9,
+            lost,
+            lasting: 0,
+            rescheduled_to: 0,
+        };
+        let mut page = Page::default();
+        expected.by_pod(&mut page, &[pod("c", 3), pod("a", 7)]);
+        let text = page.finish();
+        let observed: Vec<&str> = text.lines().skip(1).filter_map(|l| l.split_whitespace().nth(1)).collect();
+        assert_eq!(observed, ["7", "0"], "{text}");
     }
 
     #[test]

@@ -165,7 +165,7 @@ fn finish(command: &LabCommand, plan: &LabPlan, outcome: &Outcome) -> Result<(),
         failed = true;
     }
     if let Some(error) = &outcome.end_error {
-        output::stderr(&format!("error: ending the lab: {error}; the tables are whole all the same"));
+        output::stderr(&format!("error: ending the lab: {error}; what the run counted is whole all the same"));
         failed = true;
     }
     if outcome.interrupted {

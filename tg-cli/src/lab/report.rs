@@ -18,7 +18,7 @@ pub fn text(plan: &LabPlan, outcome: &Outcome) -> Result<String, Problem> {
     let attributed = Journals::of_folder(outcome.folder()).and_then(|journals| journals.attributed())?;
     brief(&mut page, &attributed.verdict);
     if let Some(expected) = &attributed.expected {
-        expected.section(&mut page, summary);
+        expected.section(&mut page, summary, &attributed.verdict.pods);
     }
     page.line("");
     if outcome.is_kept() {

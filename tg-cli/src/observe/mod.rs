@@ -56,10 +56,12 @@ pub struct ObserveArgs {
     /// stays where this is killed; the next start removes it
     #[arg(long)]
     legacy_tc: bool,
-    /// Tell only of sockets and packets in these namespaces of /run/netns
+    /// Tell only of sockets and packets in these namespaces of /run/netns,
+    /// and of what balances to them in any
     #[arg(long, value_name = "NAME")]
     netns: Vec<String>,
-    /// Keep a journal, one JSON object a line; `-` is stdout
+    /// Keep a journal, one JSON object a line; an earlier one stays, as
+    /// FILE.1 and so on; `-` is stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Serve /events, /status, /metrics and /healthz: a loopback address,

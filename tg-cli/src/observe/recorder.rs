@@ -5,6 +5,7 @@ use super::backlog::Backlog;
 use super::ending::{Ending, Patient};
 use super::text;
 use crate::exit::Problem;
+use crate::output;
 use anyhow::Context;
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
@@ -33,6 +34,23 @@ impl Sink {
     }
 }
 
+/// What an observer before wrote is evidence, and whoever restarts one that was killed wants it, too: it stays, under
+/// the first name FILE.1, FILE.2 and so on that is free.
+fn keep_earlier(path: &Path) -> anyhow::Result<()> {
+    if !path.metadata().is_ok_and(|found| found.is_file() && found.len() > 0) {
+        return Ok(());
+    }
+    let numbered = |nth: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{nth}"));
+        PathBuf::from(name)
+    };
+    let free = (1..).map(numbered).find(|path| path.symlink_metadata().is_err()).context("no name is free")?;
+    std::fs::rename(path, &free).with_context(|| format!("keeping the earlier {}", path.display()))?;
+    output::stderr(&format!("the earlier {} is kept as {}", path.display(), free.display()));
+    Ok(())
+}
+
 /// Numbers the lines and hands them on.
 pub struct Recorder {
     next: u64,
@@ -59,6 +77,7 @@ impl Recorder {
                 None => (None, said),
                 Some(path) if path == Path::new("-") => (said, None),
                 Some(path) => {
+                    keep_earlier(path)?;
                     let file = File::create(path).and_then(|file| patient(&file));
                     (file.with_context(|| format!("creating {}", path.display()))?, said)
                 }
@@ -119,5 +138,29 @@ impl Recorder {
             Some(_) => Err(Problem::Told),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::keep_earlier;
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn each_earlier_journal_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, first, second] = ["n.jsonl", "n.jsonl.1", "n.jsonl.2"].map(|name| folder.path().join(name));
+        keep_earlier(&path).unwrap();
+        fs::write(&path, "").unwrap();
+        keep_earlier(&path).unwrap();
+        assert!(path.exists() && !first.exists(), "an empty one is none");
+        for text in ["one", "two"] {
+            fs::write(&path, text).unwrap();
+            keep_earlier(&path).unwrap();
+        }
+        let kept = [&first, &second].map(|path| fs::read_to_string(path).unwrap());
+        assert!(kept == ["one", "two"] && !path.exists());
+        keep_earlier(Path::new("/dev/null")).unwrap();
     }
 }

@@ -1,6 +1,7 @@
 //! Lines for people. Changes when their words do.
 
 use crate::report::Page;
+use std::net::SocketAddr;
 use tg_model::node_event::{
     Candidate, Conntrack, ConntrackTable, Gap, IpvsDecision, IpvsDest, IpvsService, Netns, NodeEvent, NodeLine,
     ProgramStatus, Reset, StateChange, TcpState, Tuple,
@@ -46,10 +47,15 @@ pub fn told(line: &NodeLine, wrap: bool) -> Option<String> {
 fn line(line: &NodeLine) -> Option<String> {
     match line {
         NodeLine::Event(observed) => event(&observed.event),
-        NodeLine::Watched(w) => w.backend_of.map(|service| format!("behind {service}: {}", w.address)),
+        NodeLine::Watched(w) => w.backend_of.map(|service| format!("behind {}: {}", named(service), w.address)),
         NodeLine::Gap(g) => Some(gap(g)),
         _ => None,
     }
+}
+
+/// Port 0 stands for every port.
+fn named(service: SocketAddr) -> String {
+    if service.port() == 0 { service.ip().to_string() } else { service.to_string() }
 }
 
 fn event(event: &NodeEvent) -> Option<String> {

@@ -162,14 +162,22 @@ fn attributed(args: &ReportArgs, name: &str, journals: &Journals, several: bool)
     let attributed = journals.attributed()?;
     warn(name, &attributed.summary);
     if let Some(conn) = args.explain {
-        let text = attribution::explain(&attributed.verdict, conn)
-            .ok_or_else(|| anyhow::anyhow!("{name}: connection {conn} was not lost, or there is none such"))?;
-        return output::stdout(text.as_bytes());
+        let verdict = attributed.verdict.verdicts.iter().find(|v| v.conn == conn);
+        let verdict =
+            verdict.ok_or_else(|| anyhow::anyhow!("{name}: connection {conn} was not lost, or there is none such"))?;
+        return match args.format {
+            Format::Json => output::stdout(&json(verdict)),
+            Format::Text => output::stdout(attribution::explain(verdict).as_bytes()),
+            Format::Ctraffic => Err(Problem::usage_words("--explain has no form of ctraffic's: leave --format out")),
+        };
     }
     match args.format {
         Format::Json if several => output::stdout(&json::json_named(name, &attribution::Json::from(&attributed))),
         Format::Json => output::stdout(&json(&attribution::Json::from(&attributed))),
-        Format::Text | Format::Ctraffic => output::stdout(attribution::text(&attributed, &journals.run).as_bytes()),
+        Format::Text | Format::Ctraffic => {
+            let kept = journals.lab.as_ref().unwrap_or(&journals.run);
+            output::stdout(attribution::text(&attributed, kept).as_bytes())
+        }
     }
 }
 

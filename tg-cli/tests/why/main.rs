@@ -100,6 +100,7 @@ fn one_connection_is_explained_with_its_evidence() {
         let conn = format!("{}.{}", v["conn"]["slot"], v["conn"]["nth"]);
         let words = ["ended by pod-terminated, confirmed", "node-1.jsonl:", "candidates of the decision"];
         report(&format!("{} --explain {conn}", folder())).exits(0).prints(&words);
+        assert_eq!(json(&format!("{} --explain {conn}", folder())), *v);
     }
     report(&format!("{} --explain 99.0", folder())).exits(1).tells(&["connection 99.0 was not lost"]);
     report(&format!("{} --explain x", folder())).exits(2).tells(&["SLOT.NTH"]);
@@ -116,7 +117,7 @@ fn two_folders_stand_side_by_side() {
     let sides = json(&both);
     assert_eq!(sides[0]["verdict"], sides[1]["verdict"]);
     report(&format!("--compare {}", folder())).exits(2);
-    report(&format!("--compare {} /nowhere", folder())).exits(1).tells(&["/nowhere"]);
+    report(&format!("--compare {} /nowhere", folder())).exits(1).tells(&["/nowhere: No such file"]);
 }
 
 #[test]

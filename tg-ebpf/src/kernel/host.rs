@@ -97,9 +97,13 @@ fn kprobes() -> Finding {
 }
 
 fn tracefs() -> Finding {
-    let there =
-        ["/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"].iter().any(|p| Path::new(p).exists());
-    well("tracefs", if there { "mounted" } else { "not mounted: nothing here needs it" })
+    let looked = ["/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"].map(|p| Path::new(p).try_exists());
+    let found = match looked {
+        looked if looked.iter().any(|l| matches!(l, Ok(true))) => "mounted",
+        looked if looked.iter().any(Result::is_err) => "not to be read without privileges: nothing here needs it",
+        _ => "not mounted: nothing here needs it",
+    };
+    well("tracefs", found)
 }
 
 fn conntrack() -> Finding {

@@ -64,8 +64,9 @@ fn clock(start: u64, apart: bool, nth: u64, random: &mut Random) -> (String, u64
 pub fn write(mut told: Told, plan: Plan, setup: &Setup, random: &mut Random) -> Inputs {
     told.run.sort_by_key(|(at, _)| *at);
     told.cluster.sort_by_key(|(at, _)| *at);
+    let run_end = told.run.last().map_or(RUN_START, |(at, _)| *at);
     let nodes = told.nodes.into_iter().enumerate();
-    let nodes = nodes.map(|(nth, events)| node(nth, events, setup, random)).collect();
+    let nodes = nodes.map(|(nth, events)| node(nth, events, run_end, setup, random)).collect();
     let cluster = cluster(told.cluster, setup, random);
     let (boot_id, monotonic_ns, realtime_ns) = clock(RUN_START, false, 0, random);
     let header = Header {
@@ -83,7 +84,7 @@ pub fn write(mut told: Told, plan: Plan, setup: &Setup, random: &mut Random) -> 
         monotonic_ns,
         realtime_ns,
     };
-    let end = told.run.last().map_or(RUN_START, |(at, _)| *at) - RUN_START;
+    let end = run_end - RUN_START;
     let lines = told.run.into_iter().map(|(_, line)| line).chain([Line::Footer(footer(end))]);
     let lines = (2..).zip(lines).collect();
     Inputs {
@@ -116,6 +117,7 @@ fn footer(end: u64) -> Footer {
 fn node(
     nth: usize,
     mut events: Vec<(u64, &'static str, NodeEvent)>,
+    run_end: u64,
     setup: &Setup,
     random: &mut Random,
 ) -> Journal<Numbered> {
@@ -142,7 +144,7 @@ fn node(
             times,
         })
     };
-    let end = events.last().map_or(0, |(at, ..)| *at) + 1_000_000_000;
+    let end = events.last().map_or(run_end, |(at, ..)| run_end.max(*at)) + 1_000_000_000;
     let lines = PROGRAMS.map(status).into_iter();
     let lines = lines.chain(events.into_iter().map(|(at, program, event)| {
         NodeLine::Event(Box::new(Observed { at_ns: at - NODE_START, program: program.into(), event }))

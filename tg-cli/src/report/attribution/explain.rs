@@ -1,20 +1,18 @@
 //! One connection's verdict, with the lines that it rests on. Changes when what is told of one does.
 
 use crate::report::text::Page;
-use tg_model::id::ConnId;
-use tg_model::verdict::{Chance, Decision, Evidence, Finding, RunVerdict, Verdict};
+use tg_model::verdict::{Chance, Decision, Evidence, Finding, Verdict};
 
 /// Candidates shown at most.
 const CANDIDATES: usize = 12;
 /// Lines of evidence shown of a finding at most.
 const LINES: usize = 8;
 
-/// The verdict of one connection; `None`: it was not lost, or there is none such.
-pub fn explain(v: &RunVerdict, conn: ConnId) -> Option<String> {
-    let verdict = v.verdicts.iter().find(|v| v.conn == conn)?;
+/// The verdict of one connection.
+pub fn explain(verdict: &Verdict) -> String {
     let mut page = Page::default();
     one(&mut page, verdict);
-    Some(page.finish())
+    page.finish()
 }
 
 /// Puts it on a page.
@@ -52,11 +50,15 @@ fn evidence(e: &Evidence) -> String {
 fn decision(page: &mut Page, d: &Decision) {
     let inferred = if d.inferred { ", by the endpoints that were ready" } else { "" };
     page.line(&format!("    candidates of the decision{inferred}"));
-    for c in d.candidates.iter().take(CANDIDATES) {
-        let mark = if c.address == d.chosen { '>' } else { ' ' };
+    let is_chosen = |c: &&Chance| c.address == d.chosen;
+    // The chosen one is shown wherever it is.
+    let (first, others) = d.candidates.split_at(d.candidates.len().min(CANDIDATES));
+    let shown: Vec<&Chance> = first.iter().chain(others.iter().filter(is_chosen)).collect();
+    for c in &shown {
+        let mark = if is_chosen(c) { '>' } else { ' ' };
         page.line(&format!("    {mark} {}", candidate(c)));
     }
-    let rest = d.candidates_total as usize - d.candidates.len().min(CANDIDATES).min(d.candidates_total as usize);
+    let rest = (d.candidates_total as usize).saturating_sub(shown.len());
     if rest > 0 {
         page.line(&format!("      … and {rest} more"));
     }
@@ -65,18 +67,67 @@ fn decision(page: &mut Page, d: &Decision) {
 fn candidate(c: &Chance) -> String {
     let pod = c.pod.clone().unwrap_or_else(|| c.address.to_string());
     let counted = match (c.weight, c.active, c.inactive) {
-        (Some(weight), Some(active), Some(inactive)) => format!("  weight {weight}, {active}+{inactive}"),
-        _ => String::new(),
+        (Some(weight), Some(active), Some(inactive)) => Some(format!("weight {weight}, {active}+{inactive}")),
+        _ => None,
     };
-    let ready = match c.ready {
-        Some(false) => ", not ready",
-        _ => "",
-    };
-    let doomed = match c.doomed {
-        Some(true) => ", to go",
-        Some(false) => ", to stay",
-        None => "",
-    };
+    let ready = (c.ready == Some(false)).then(|| "not ready".to_owned());
+    let doomed = c.doomed.map(|goes| if goes { "to go" } else { "to stay" }.to_owned());
+    let said: Vec<String> = [counted, ready, doomed].into_iter().flatten().collect();
     let pod = crate::report::text::cut(&pod, 34);
-    format!("{pod:<34}{counted}{ready}{doomed}")
+    format!("{pod:<34}  {}", said.join(", ")).trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+    use tg_model::verdict::Director;
+
+    fn chance(nth: u8) -> Chance {
+        Chance {
+            address: SocketAddr::from(([10, 0, 0, nth], 80)),
+            weight: None,
+            active: None,
+            inactive: None,
+            pod: Some(format!("pod-{nth}")),
+            ready: None,
+            doomed: None,
+        }
+    }
+
+    #[test]
+    fn a_candidate_has_what_is_known_of_it() {
+        assert_eq!(candidate(&chance(1)), "pod-1");
+        let to_go = Chance { doomed: Some(true), ..chance(1) };
+        assert_eq!(candidate(&to_go).split_whitespace().collect::<Vec<_>>(), ["pod-1", "to", "go"]);
+        let all = Chance { weight: Some(1), active: Some(2), inactive: Some(3), ready: Some(false), ..to_go };
+        assert!(candidate(&all).ends_with("  weight 1, 2+3, not ready, to go"));
+    }
+
+    #[test]
+    fn the_chosen_candidate_is_always_shown() {
+        let evidence = Evidence { file: "n".into(), line: 1, seq: None, at_ns: 0, words: "w".into() };
+        let candidates: Vec<Chance> = (1..=16).map(chance).collect();
+        let mut made = Decision {
+            node: "n".into(),
+            director: Director::Ipvs,
+            scheduler: None,
+            at_ns: 0,
+            chosen: candidates[14].address,
+            candidates,
+            candidates_total: 20,
+            inferred: false,
+            evidence,
+        };
+        let shown = |made: &Decision| {
+            let mut page = Page::default();
+            decision(&mut page, made);
+            page.finish()
+        };
+        let text = shown(&made);
+        assert!(text.contains("    > pod-15\n") && text.contains("… and 7 more"), "{text}");
+        made.chosen = made.candidates[0].address;
+        let text = shown(&made);
+        assert!(text.contains("    > pod-1\n") && !text.contains("pod-15") && text.contains("… and 8 more"), "{text}");
+    }
 }

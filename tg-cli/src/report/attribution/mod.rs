@@ -35,12 +35,12 @@ impl<'a> From<&'a Attributed> for Json<'a> {
     }
 }
 
-/// The report for people.
-pub fn text(attributed: &Attributed, run: &Path) -> String {
-    text_with(&attributed.summary, &Kept::At(run), |page| {
+/// The report for people. `kept`: what to give to `report` for more of it.
+pub fn text(attributed: &Attributed, kept: &Path) -> String {
+    text_with(&attributed.summary, &Kept::At(kept), |page| {
         section(page, &attributed.verdict);
         if let Some(expected) = &attributed.expected {
-            expected.section(page, &attributed.summary);
+            expected.section(page, &attributed.summary, &attributed.verdict.pods);
         }
     })
 }

@@ -41,6 +41,7 @@ impl Journals {
     /// Those of a lab's folder: there must be a run's.
     pub fn of_folder(folder: &Path) -> anyhow::Result<Journals> {
         let run = folder.join(RUN);
+        fs::metadata(folder)?;
         if !run.is_file() {
             bail!("it is a directory without {RUN}: give what `lab --output` wrote, or a journal");
         }

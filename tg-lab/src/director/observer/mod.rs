@@ -81,19 +81,25 @@ impl Observer {
         }
     }
 
-    /// Ends it, and writes the journal of each node.
+    /// Ends it, and writes the journal of each node: also where it did not end in order, as far as it got.
     ///
     /// # Errors
-    /// It did not end in order, or a journal could not be written.
+    /// It did not end in order, or before it was asked to; a journal could not be written.
     pub fn finish(mut self) -> Result<(), LabError> {
-        self.end()?;
+        let early = self.child.try_wait().map_err(LabError::io("asking for the observer"))?;
+        let ended = match early {
+            Some(status) => Err(LabError::Failed(format!(
+                "the observer ended before the run, {status}: the nodes' journals tell nothing of what came after"
+            ))),
+            None => self.end(),
+        };
         let whole = whole(&self.folder);
         let written = give_out(&whole, &self.folder, &self.node_of);
         if written.is_ok() {
             // What is in it is in the nodes' journals.
             let _ = std::fs::remove_file(whole);
         }
-        written
+        ended.and(written)
     }
 
     fn end(&mut self) -> Result<(), LabError> {
@@ -162,4 +168,30 @@ fn give_out(whole: &Path, folder: &Path, node_of: &NodeOf) -> Result<(), LabErro
         file.flush().map_err(LabError::io(format!("writing {}", path.display())))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    const HEADER: &str = r#"{"v":1,"seq":0,"kind":"node-header","tg_version":"0","command":[],"machine":"m","kernel":"6","boot_id":"b","monotonic_ns":1,"realtime_ns":2,"vips":[],"namespaces":[]}"#;
+
+    #[test]
+    fn an_observer_that_ended_early_is_told_and_what_it_saw_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let tg = folder.path().join("tg");
+        let script =
+            format!("#!/bin/sh\nfor last; do :; done\necho '{HEADER}' > \"$last\"\necho {READY} >&2\nexit 0\n");
+        std::fs::write(&tg, script).unwrap();
+        std::fs::set_permissions(&tg, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut node_of = NodeOf::default();
+        node_of.insert("ns", None, "node-1");
+        let mut observer = Observer::start(&tg, &[], folder.path(), node_of).unwrap();
+        observer.child.wait().unwrap();
+        let error = observer.finish().unwrap_err().to_string();
+        assert!(error.contains("ended before the run"), "{error}");
+        let journal = std::fs::read_to_string(folder.path().join(crate::lab::node_file("node-1"))).unwrap();
+        assert!(journal.contains("node-header") && !whole(folder.path()).exists(), "{journal}");
+    }
 }

@@ -21,7 +21,7 @@ impl NodeOf {
         self.insert(netns.name(), inode, node);
     }
 
-    fn insert(&mut self, name: &str, inode: Option<u32>, node: &str) {
+    pub(super) fn insert(&mut self, name: &str, inode: Option<u32>, node: &str) {
         self.names.insert(name.to_owned(), node.to_owned());
         if let Some(inode) = inode {
             self.inodes.entry(inode).or_default().insert(node.to_owned());
