@@ -47,7 +47,7 @@ mod world;
 pub use input::{Inputs, Journal};
 
 use doubt::Doubts;
-use tg_model::verdict::{RunVerdict, TROUBLES_MAX};
+use tg_model::verdict::{InputKind, RunVerdict, TROUBLES_MAX};
 use world::World;
 
 /// The verdict of a run, from whatever there is beside its own journal.
@@ -110,6 +110,12 @@ fn notes(world: &World) -> Vec<String> {
         notes.push(format!("The run's journal lacks {} lines: its writer could not keep up.", footer.records_lost));
     }
     for state in &world.sources.states {
+        if state.kind == InputKind::Cluster && state.cut {
+            notes.push(format!(
+                "{} breaks off: of pods that went after that, and of what is perfect, too little is told.",
+                state.file
+            ));
+        }
         if state.unreadable_lines > 0 {
             notes.push(format!("{}: {} lines cannot be read.", state.file, state.unreadable_lines));
         }

@@ -28,7 +28,7 @@ A second SIGINT or SIGTERM ends it at once.";
 pub struct ServeArgs {
     /// Addresses to listen on; port 0 is a free one
     /// [default: 127.0.0.1:5003 [::1]:5003]
-    #[arg(short, long, value_name = "ADDR:PORT", num_args = 1..)]
+    #[arg(short, long, value_name = "ADDR:PORT", num_args = 1.., value_parser = address)]
     listen: Vec<SocketAddr>,
     /// Answer datagrams, too
     #[arg(short, long)]
@@ -54,6 +54,10 @@ pub struct ServeArgs {
 enum Engine {
     Epoll,
     Uring,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "want ADDRESS:PORT, as 127.0.0.1:5003 or [::]:5003 (every address)".to_owned())
 }
 
 /// `close`, `reset`, or `wait` and a number of seconds or a time.

@@ -193,7 +193,9 @@ fn every_hole_of_the_cluster_is_told() {
     lines.remove(lines.len() * 2 / 3);
     lines.remove(lines.len() / 3);
     lines.pop();
-    let lost = attribute(&inputs).evidence_lost;
+    let verdict = attribute(&inputs);
+    assert!(verdict.notes.iter().any(|n| n.starts_with("cluster.jsonl breaks off")), "{:?}", verdict.notes);
+    let lost = verdict.evidence_lost;
     assert_eq!(lost.iter().map(|e| e.lost).collect::<Vec<_>>(), [Some(1), Some(1), None]);
     assert!(lost[0].lowered > 0 && lost[1..].iter().all(|e| e.lowered == 0), "{lost:#?}");
 }

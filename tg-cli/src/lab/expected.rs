@@ -34,7 +34,8 @@ impl Expected {
     /// out, it has a scheduler that only a kernel has; or it had UDP flows, which are not lost with their pod.
     pub fn of_folder(folder: &Path) -> anyhow::Result<Option<Expected>> {
         let (path, cluster) = (folder.join(PLAN), folder.join(CLUSTER));
-        if !path.is_file() || !cluster.is_file() {
+        let has_text = |path: &Path| path.metadata().is_ok_and(|found| found.is_file() && found.len() > 0);
+        if !has_text(&path) || !has_text(&cluster) {
             return Ok(None);
         }
         let what = || format!("reading {}", path.display());

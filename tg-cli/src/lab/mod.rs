@@ -60,11 +60,11 @@ client's, as kube-proxy does: replies would go another way. A destination of
 IPVS that ends has weight 0 until its connections are gone; with UDP it is
 deleted at once.
 
-Nothing is left behind, however it ends: what one left that was killed, or
-stopped at once, the next one removes. SIGINT or SIGTERM ends it early and in
-good order, a second one at once. Exit codes: 0 the upgrade was carried out,
-1 it failed or was broken off, 2 the command line is at fault, 3 an expectation
-does not hold.";
+Nothing is left behind: what one left that was killed, or stopped at once, the
+next one that makes namespaces (nft, ipvs) removes. SIGINT, SIGTERM or SIGHUP
+ends it early and in good order, a second one at once. Exit codes: 0 the upgrade
+was carried out, 1 it failed or was broken off, 2 the command line is at fault,
+3 an expectation does not hold.";
 
 /// Upgrade a service on this machine under traffic, and tell what that loses
 ///

@@ -35,7 +35,7 @@ Examples:
       then: curl -N http://127.0.0.1:9464/events, …/status, …/metrics
   tg-cli observe --check                what this host gives, and what to change
 
-SIGINT or SIGTERM detaches everything and ends it.";
+SIGINT, SIGTERM or SIGHUP detaches everything and ends it.";
 
 /// Tell what this node does to a service's connections
 ///

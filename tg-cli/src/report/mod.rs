@@ -51,10 +51,10 @@ pub struct ReportArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "files")]
     run: Option<PathBuf>,
     /// With --run: what a node's observer wrote; once for each node
-    #[arg(long, value_name = "FILE", requires = "run")]
+    #[arg(long, value_name = "FILE", requires = "run", conflicts_with_all = ["files", "compare"])]
     events: Vec<PathBuf>,
     /// With --run: what the cluster did
-    #[arg(long, value_name = "FILE", requires = "run")]
+    #[arg(long, value_name = "FILE", requires = "run", conflicts_with_all = ["files", "compare"])]
     cluster: Option<PathBuf>,
     /// Two folders of a lab side by side
     #[arg(long, num_args = 2, value_name = "DIR", conflicts_with_all = ["files", "run", "analyze", "explain"])]

@@ -18,7 +18,8 @@ Examples:
       datagrams, the name resolved for each attempt
   tg-cli run --address 192.0.2.1:5003 --source 10.0.0.0/24 --conns 200
       one source address a connection
-  tg-cli run --expect 'lost<=80' --expect 'latency.p99_ns<5ms'
+  tg-cli run --expect 'lost<=80' --expect never_connected==0 \
+             --expect 'latency.p99_ns<5ms'
       for CI: exit code 3 where one does not hold
   tg-cli run --closed-loop --rate max --conns 1
       as fast as echoes return
@@ -52,7 +53,7 @@ pub struct RunArgs {
     #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = span::parse)]
     #[arg(help_heading = "Traffic")]
     pub duration: Duration,
-    /// Send until SIGINT (Ctrl-C) or SIGTERM
+    /// Send until SIGINT (Ctrl-C), SIGTERM or SIGHUP
     #[arg(long, conflicts_with = "duration", help_heading = "Traffic")]
     pub until_signal: bool,
     /// Datagrams instead of TCP connections

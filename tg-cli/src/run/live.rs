@@ -78,7 +78,7 @@ fn live_line(s: &Snapshot, width: usize) -> String {
     let room = width.saturating_sub(1);
     let (elapsed, received) = (s.elapsed.as_secs(), s.totals.counts.received);
     let (active, connecting, lost) = (s.active, s.connecting, s.totals.lost);
-    let [p50, p99, late] = [s.latency_p50_ns, s.latency_p99_ns, s.lateness_p99_ns].map(span::show);
+    let [p50, p99, late] = [s.latency_p50_ns, s.latency_p99_ns, s.lateness_p99_ns].map(measured);
     let line = format!(
         "{elapsed:>4} s  {active} active  {connecting} connecting  {lost} lost  {received} packets  \
          latency {p50} / {p99} p99  lateness {late} p99"
@@ -90,6 +90,11 @@ fn live_line(s: &Snapshot, width: usize) -> String {
         "{elapsed} s  {active} act  {connecting} conn  {lost} lost  {received} pkt  p50 {p50}  p99 {p99}  late {late}"
     );
     line.chars().take(room).collect()
+}
+
+/// Of no packet in that second there is no time.
+fn measured(ns: u64) -> String {
+    if ns == 0 { "–".to_owned() } else { span::show(ns) }
 }
 
 /// Active and connecting are of the moment, the rest is of the second.

@@ -37,9 +37,9 @@ pub fn run(args: &RunArgs) -> Result<(), Problem> {
         output::stderr(&format!("note: engine {}: {note}", handle.header().engine));
     }
     watch(&handle, &mut signals, Display::new(args.monitor));
-    signals.ended();
     let outcome = handle.wait().map_err(Problem::failed)?;
     drop(server);
+    signals.ended();
     finish(args, outcome)
 }
 

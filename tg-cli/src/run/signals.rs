@@ -1,12 +1,13 @@
-//! SIGINT and SIGTERM: while things are being prepared they end the process; from then on the first one
+//! SIGINT, SIGTERM and SIGHUP (a session that is gone): while things are being prepared they end the process; from then on the first one
 //! ends in good order, the second one at once; once there is nothing left to end, they end the process
 //! again.
 
 use crate::exit::Problem;
 use anyhow::Context;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
+use std::ffi::c_int;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -32,13 +33,14 @@ impl StopSignals {
     pub fn catch() -> Result<StopSignals, Problem> {
         let idle = Arc::new(AtomicBool::new(true));
         let register = || {
-            for signal in [SIGINT, SIGTERM] {
+            let signals = caught(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
+            for signal in &signals {
                 // As a shell tells a process that a signal ended.
-                flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&idle))?;
+                flag::register_conditional_shutdown(*signal, 128 + signal, Arc::clone(&idle))?;
             }
-            Signals::new([SIGINT, SIGTERM])
+            Signals::new(signals)
         };
-        let signals = register().context("catching SIGINT and SIGTERM").map_err(Problem::Failed)?;
+        let signals = register().context("catching signals").map_err(Problem::Failed)?;
         Ok(StopSignals { signals, count: 0, idle })
     }
 
@@ -70,6 +72,13 @@ impl StopSignals {
     }
 }
 
+/// SIGHUP only where it is not ignored, by the kernel's word on this process: `nohup` has it ignored.
+fn caught(status: &str) -> Vec<c_int> {
+    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    let is_ignored = ignored.unwrap_or(0) >> (SIGHUP - 1) & 1 == 1;
+    [SIGINT, SIGTERM].into_iter().chain((!is_ignored).then_some(SIGHUP)).collect()
+}
+
 fn asked(before: usize, came: usize) -> Option<Stop> {
     match (before, came) {
         (_, 0) => None,
@@ -88,6 +97,12 @@ mod tests {
         assert_eq!(asked(0, 1), Some(Stop::InOrder));
         assert_eq!(asked(0, 2), Some(Stop::AtOnce));
         assert_eq!(asked(1, 1), Some(Stop::AtOnce));
+    }
+
+    #[test]
+    fn sighup_stays_ignored_where_it_was() {
+        assert_eq!(caught("SigBlk:\t0\nSigIgn:\t0000000000001001\n"), [SIGINT, SIGTERM]);
+        assert_eq!(caught("SigIgn:\t0000000000001000\n"), [SIGINT, SIGTERM, SIGHUP]);
     }
 
     #[test]

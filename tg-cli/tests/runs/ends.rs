@@ -76,6 +76,26 @@ fn the_second_signal_ends_at_once_what_the_first_one_left_waiting() {
 }
 
 #[test]
+fn a_session_that_is_gone_ends_a_run_in_order() {
+    let args = ["run", "--conns", "2", "--rate", "20", "--until-signal", "--monitor", "--format", "json"];
+    // The signal may be ignored where the tests run, as by nohup.
+    for hup in ["--default-signal=HUP", "--ignore-signal=HUP"] {
+        let mut run = Process::of(Command::new("env").arg(hup).arg(env!("CARGO_BIN_EXE_tg-cli")).args(args));
+        run.active(2);
+        run.signal("HUP");
+        if hup.starts_with("--ignore") {
+            run.active(2);
+            run.active(2);
+            run.signal("TERM");
+        }
+        let got = run.wait();
+        assert_eq!(got.status.code(), Some(0), "{}", text(&got.stderr));
+        let json = json(&got);
+        assert_eq!((&json["ending"], &json["hosts"]["lasting"]["tg-embedded"]), (&"stopped".into(), &2.into()));
+    }
+}
+
+#[test]
 fn a_signal_before_the_run_began_ends_the_process() {
     let files = tempfile::tempdir().unwrap();
     let fifo = files.path().join("sources");

@@ -25,7 +25,11 @@ pub struct Process {
 
 impl Process {
     pub fn start(args: &[&str]) -> Process {
-        let mut child = tg().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Process::of(tg().args(args))
+    }
+
+    pub fn of(command: &mut Command) -> Process {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap());
         Process { child, lines }
     }

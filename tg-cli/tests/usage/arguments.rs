@@ -89,6 +89,7 @@ const ADDRESSES: &[Row] = &[
     ("serve --listen nowhere", &["nowhere", "ADDR:PORT"]),
     ("serve --listen 127.0.0.1", &["127.0.0.1", "ADDR:PORT"]),
     ("serve --listen 127.0.0.1:5999 127.0.0.1:5999", &["127.0.0.1:5999", "overlap"]),
+    ("serve --listen :5003", &["want ADDRESS:PORT", "[::]:5003"]),
     ("serve --listen 127.0.0.1:5999 [::]:5999", &["overlap", "[::] takes IPv4 too"]),
 ];
 
@@ -98,6 +99,8 @@ const CONTRADICTIONS: &[Row] = &[
     ("run --rate max", &["needs the closed loop", "give a rate, or --closed-loop"]),
     ("run --udp --user-timeout 1s", &["a user time-out is TCP's", "--udp"]),
     ("report x --format json --analyze hosts", &["cannot be used with"]),
+    ("report --events n.jsonl run.jsonl", &["--events", "cannot be used with"]),
+    ("report --cluster c.jsonl run.jsonl", &["--cluster", "cannot be used with"]),
     ("serve --udp --engine uring", &["UDP needs the epoll engine"]),
     ("serve --drain close 5", &["want close, reset or wait SECONDS"]),
 ];

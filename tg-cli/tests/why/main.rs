@@ -140,6 +140,17 @@ fn a_file_in_the_wrong_place_is_told() {
 }
 
 #[test]
+fn a_journal_that_is_empty_is_left_out() {
+    let dir = copy();
+    let folder = dir.path().display().to_string();
+    for name in ["node-1.jsonl", "cluster.jsonl", "lab.json"] {
+        std::fs::write(dir.path().join(name), "").unwrap();
+    }
+    let done = report(&folder).exits(0).tells(&["node-1.jsonl is empty", "cluster.jsonl is empty"]);
+    done.prints(&["! No node's journal", "! No cluster's journal"]);
+}
+
+#[test]
 fn a_journal_that_was_cut_is_reported_and_its_verdicts_are_lowered() {
     let dir = copy();
     let node = dir.path().join("node-1.jsonl");

@@ -1,6 +1,7 @@
 //! From files to a run and its verdict. Changes when where the journals are found does.
 
 use crate::lab::Expected;
+use crate::output;
 use anyhow::{Context, bail};
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -49,12 +50,12 @@ impl Journals {
         for entry in fs::read_dir(folder)? {
             let name = entry?.file_name();
             let text = name.to_string_lossy();
-            if text.starts_with(NODE) && text.ends_with(JOURNAL) {
+            if text.starts_with(NODE) && text.ends_with(JOURNAL) && has_lines(&folder.join(&name)) {
                 nodes.push(folder.join(&name));
             }
         }
         nodes.sort();
-        let cluster = Some(folder.join(CLUSTER)).filter(|c| c.is_file());
+        let cluster = Some(folder.join(CLUSTER)).filter(|c| has_lines(c));
         Ok(Journals { run, nodes, cluster, lab: Some(folder.to_owned()) })
     }
 
@@ -70,6 +71,15 @@ impl Journals {
         let expected = self.lab.as_deref().map(Expected::of_folder).transpose()?.flatten();
         Ok(Attributed { summary, verdict, expected })
     }
+}
+
+/// One that is empty was begun by a writer that was killed, or had no room: as if it was not there.
+fn has_lines(path: &Path) -> bool {
+    let Ok(found) = path.metadata() else { return false };
+    if found.is_file() && found.len() == 0 {
+        output::stderr(&format!("note: {} is empty: it is left out", path.display()));
+    }
+    found.is_file() && found.len() > 0
 }
 
 /// `what`: what it must be.

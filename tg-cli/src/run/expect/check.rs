@@ -17,7 +17,8 @@ pub fn failures(expectations: &[Expectation], summary: &Summary) -> Vec<String> 
 }
 
 fn failure(e: &Expectation, summary: &Value) -> Option<String> {
-    let found = shape::find(summary, &e.field).unwrap_or_default();
+    let found = if is_measured(summary, &e.field) { shape::find(summary, &e.field) } else { None };
+    let found = found.unwrap_or_default();
     if holds(&found, e.op, &e.value) {
         return None;
     }
@@ -30,6 +31,14 @@ fn failure(e: &Expectation, summary: &Value) -> Option<String> {
         value => format!("is {value}"),
     };
     Some(format!("expectation failed: {e}: {} {found}", e.field))
+}
+
+/// A dead service has no latency, and not one of 0 ns: of no packets at all no time holds.
+fn is_measured(summary: &Value, field: &str) -> bool {
+    let spread = ["latency", "service_time", "lateness"]
+        .into_iter()
+        .find(|name| field.strip_prefix(name).is_some_and(|figure| figure.starts_with('.') && figure.ends_with("_ns")));
+    spread.is_none_or(|name| summary[name]["count"] != 0)
 }
 
 /// What is not known holds for nothing.
@@ -73,7 +82,7 @@ mod tests {
 
     fn summary() -> Summary {
         let mut s = Summary { lost: 81, ending: RunEnding::Planned, ..Summary::default() };
-        s.latency.p99_ns = 5_200_000;
+        (s.latency.count, s.latency.p99_ns) = (1, 5_200_000);
         s.started_realtime_ns = (1 << 60) + 1;
         s.hosts.lost.insert("pod-1.example".into(), 2);
         s
@@ -92,6 +101,15 @@ mod tests {
             check("cpu_us_per_packet<5", &s),
             ["expectation failed: cpu_us_per_packet<5: cpu_us_per_packet is not known"]
         );
+    }
+
+    #[test]
+    fn of_no_echo_at_all_no_time_holds() {
+        let s = Summary::default();
+        for field in ["latency.p99_ns", "service_time.max_ns", "lateness.p50_ns"] {
+            assert_eq!(check(&format!("{field}<5ms"), &s).len(), 1, "{field}");
+        }
+        assert_eq!(check("latency.count==0", &s).len() + check("outages.max_ns<1s", &s).len(), 0);
     }
 
     #[test]
