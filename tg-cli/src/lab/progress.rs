@@ -9,7 +9,7 @@ use tg_model::cluster_event::PodPhase;
 
 const REDRAW: Duration = Duration::from_millis(500);
 /// Where there is no terminal.
-const LINE_WIDTH: usize = 120;
+const LINE_WIDTH: usize = 81;
 const LINE: Duration = Duration::from_secs(5);
 
 /// A line is on the terminal that is to go before anything else is written.

@@ -19,7 +19,7 @@ use ending::Ending;
 use http::{Listen, Shared};
 use recorder::Recorder;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tg_core::sys::{clock, host};
@@ -77,12 +77,17 @@ pub struct ObserveArgs {
     check: bool,
 }
 
+/// Where `ip netns` names namespaces.
+const NETNS: &str = "/run/netns";
 /// How often counters are read and namespaces looked for.
 const TICK: Duration = Duration::from_millis(500);
 
 pub fn observe(args: &ObserveArgs) -> Result<(), Problem> {
     if args.check {
         return check::check();
+    }
+    for name in args.netns.iter().filter(|name| !Path::new(NETNS).join(name).exists()) {
+        output::stderr(&format!("note: {NETNS} has no {name} yet: nothing is told of it until it has"));
     }
     let mut signals = StopSignals::catch()?;
     let (monotonic, realtime) = clock::both();

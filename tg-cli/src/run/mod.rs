@@ -17,11 +17,15 @@ use crate::output;
 use crate::report::{self, Kept};
 use anyhow::Context;
 use live::Display;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use tg_core::run::{self as core, Options, Outcome, RunHandle, StartError};
 use tg_model::summary::RunEnding;
 
 pub fn run(args: &RunArgs) -> Result<(), Problem> {
+    if args.output.as_deref() == Some(Path::new("-")) {
+        return Err(Problem::usage_words("--output -: stdout has the report; name a file for the journal"));
+    }
     let mut signals = StopSignals::catch()?;
     let server = if args.addresses.is_empty() { Some(embedded::start(args)?) } else { None };
     let targets = server.as_ref().map_or_else(|| args.addresses.clone(), |s| vec![s.target()]);
@@ -86,7 +90,8 @@ fn watch(handle: &RunHandle, signals: &mut StopSignals, display: Display) {
 /// The report, whatever else there is to complain about; then that.
 fn finish(args: &RunArgs, mut outcome: Outcome) -> Result<(), Problem> {
     let summary = &outcome.summary;
-    let kept = args.output.as_deref().map_or(Kept::Not, Kept::At);
+    // A journal that lacks lines is nothing to look into.
+    let kept = args.output.as_deref().filter(|_| outcome.journal_error.is_none()).map_or(Kept::Not, Kept::At);
     let shown = match args.format {
         Format::Text => output::stdout(report::text(summary, &kept).as_bytes()),
         Format::Json => output::stdout(&report::json(summary)),

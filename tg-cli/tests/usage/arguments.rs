@@ -97,6 +97,7 @@ const CONTRADICTIONS: &[Row] = &[
     ("run --rate 5 --total-rate 400", &["--total-rate", "cannot be used with", "--rate"]),
     ("run --duration 5s --until-signal", &["--until-signal", "cannot be used with", "--duration"]),
     ("run --rate max", &["needs the closed loop", "give a rate, or --closed-loop"]),
+    ("run --output -", &["stdout has the report", "name a file"]),
     ("run --udp --user-timeout 1s", &["a user time-out is TCP's", "--udp"]),
     ("report x --format json --analyze hosts", &["cannot be used with"]),
     ("report --events n.jsonl run.jsonl", &["--events", "cannot be used with"]),

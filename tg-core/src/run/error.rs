@@ -59,7 +59,7 @@ pub enum StartError {
     )]
     Realtime(io::Error),
     /// The journal could not be created.
-    #[error("creating the journal {path}: {error}")]
+    #[error("creating the journal {path}: {error}; choose another place with --output (without it: TMPDIR)")]
     Journal {
         /// Where.
         path: PathBuf,

@@ -176,7 +176,12 @@ fn batch(spec: &PlanSpec) -> Result<(), PlanError> {
     };
     // The rate was found to be in its limits.
     let period = Duration::from_secs_f64(1.0 / per_conn);
-    span("the batch", spec.batch, Duration::from_micros(1), period)
+    span(
+        "the batch, at most the time between two packets of a connection,",
+        spec.batch,
+        Duration::from_micros(1),
+        period,
+    )
 }
 
 fn families(spec: &PlanSpec) -> Result<(), PlanError> {
