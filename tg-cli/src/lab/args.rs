@@ -88,7 +88,8 @@ pub struct LabArgs {
     /// Datagrams instead of TCP connections
     #[arg(short, long, help_heading = "Traffic")]
     pub udp: bool,
-    /// Traffic before the upgrade, and after it is complete
+    /// Traffic before the upgrade, and after the last old pod is gone: later
+    /// than `kubectl rollout status` takes the upgrade for complete
     #[arg(long, value_name = "TIME", default_value = "6s", value_parser = span::parse, help_heading = "Traffic")]
     pub settle: Duration,
 

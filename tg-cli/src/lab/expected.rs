@@ -81,21 +81,24 @@ impl Expected {
     }
 }
 
-/// The pods of a cluster's journal in the order in which they were asked to end, and whether an upgrade is complete.
+/// The pods of a cluster's journal in the order in which they were asked to end, and whether an upgrade is complete and
+/// all of them are gone: else some of what they would have lost is not lost yet.
 fn order_of_end(cluster: &Path) -> anyhow::Result<(Vec<String>, bool)> {
     let what = || format!("reading {}", cluster.display());
     let file = File::open(cluster).with_context(what)?;
     let mut reader = ClusterReader::open(BufReader::new(file)).with_context(what)?;
-    let (mut order, mut complete) = (Vec::new(), false);
+    let (mut order, mut gone, mut complete) = (Vec::new(), 0, false);
     while let Some(line) = reader.next_line().with_context(what)? {
         let ClusterLine::Event(seen) = line else { continue };
         match seen.event {
             ClusterEvent::Pod(change) if change.phase == PodPhase::Terminating => order.push(change.pod.name),
+            ClusterEvent::Pod(change) if change.phase == PodPhase::Gone => gone += 1,
             ClusterEvent::Rollout(rollout) => complete |= rollout.phase == RolloutPhase::Complete,
             _ => {}
         }
     }
-    Ok((order, complete))
+    let whole = complete && gone == order.len();
+    Ok((order, whole))
 }
 
 fn figure(page: &mut Page, name: &str, observed: u64, s: &Spread) {
@@ -131,7 +134,14 @@ mod tests {
         };
         write(&[rollout("started")]);
         assert_eq!(Expected::of_folder(folder.path()).unwrap(), None);
-        write(&[rollout("started"), rollout("complete")]);
+        let pod = |phase: &str| {
+            format!(
+                r#"{{"v":1,"kind":"cluster-event","at_ns":1,"event":"pod","phase":"{phase}","pod":{{"name":"p","uid":"u","node":"n","addresses":[],"replica_set":"r"}}}}"#
+            )
+        };
+        write(&[rollout("started"), pod("terminating"), rollout("complete")]);
+        assert_eq!(Expected::of_folder(folder.path()).unwrap(), None, "an old pod is there still");
+        write(&[rollout("started"), pod("terminating"), rollout("complete"), pod("gone")]);
         let expected = Expected::of_folder(folder.path()).unwrap().unwrap();
         assert!(expected.expectation.lost.holds(119), "{:?}", expected.expectation.lost);
     }

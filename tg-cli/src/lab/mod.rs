@@ -148,7 +148,7 @@ fn needs(plan: &LabPlan) -> String {
 fn duration_s(plan: &LabPlan) -> u64 {
     let at_once = (plan.surge() + plan.unavailable()).max(1);
     let steps = plan.replicas.div_ceil(at_once);
-    (plan.ready + plan.settle * 2 + (plan.ready + plan.min_ready) * steps + plan.prestop).as_secs() + 1
+    (plan.ready + plan.settle * 2 + (plan.ready + plan.min_ready) * steps + plan.prestop.min(plan.grace)).as_secs() + 1
 }
 
 fn problem(error: LabError) -> Problem {

@@ -77,7 +77,7 @@ fn about(page: &mut Page, plan: &LabPlan, e: &Expectation) {
     page.wrapped(
         "",
         &format!(
-            "Simulated: {}, {}, maxSurge {}, maxUnavailable {}, {} by {}, {nodes}; the upgrade takes {}; {} from seed {}",
+            "Simulated: {}, {}, maxSurge {}, maxUnavailable {}, {} by {}, {nodes}; the upgrade takes {}, until the last old pod is gone; {} from seed {}",
             some(plan.conns.into(), "connection"),
             some(plan.replicas.into(), "pod"),
             plan.max_surge,

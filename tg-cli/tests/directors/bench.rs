@@ -78,6 +78,28 @@ impl Lab {
         pods
     }
 
+    /// The pods whose entries conntrack on a node destroyed, with how many; each was asked to end before.
+    pub fn destroyed(&self, node: u8) -> BTreeMap<String, usize> {
+        let (pods, mut asked) = (self.pods(), BTreeMap::new());
+        // A journal's times are from its header's on.
+        let cluster = self.file("cluster.jsonl");
+        let start = |lines: &[Value]| lines[0]["monotonic_ns"].as_u64().unwrap();
+        for line in cluster.iter().filter(|l| l["event"] == "pod" && l["phase"] == "terminating") {
+            let at = start(&cluster) + line["at_ns"].as_u64().unwrap();
+            asked.insert(line["pod"]["name"].as_str().unwrap().to_owned(), at);
+        }
+        let events = self.file(&format!("node-{node}.jsonl"));
+        let mut destroyed = BTreeMap::new();
+        for event in events.iter().filter(|l| l["event"] == "conntrack" && l["phase"] == "destroyed") {
+            let at = start(&events) + event["at_ns"].as_u64().unwrap();
+            let from: std::net::SocketAddr = event["reply"]["src"].as_str().unwrap().parse().unwrap();
+            let pod = &pods[&from.ip().to_string()];
+            assert!(asked.get(pod).is_some_and(|asked| *asked <= at), "{pod} does not end: {event}");
+            *destroyed.entry(pod.clone()).or_default() += 1;
+        }
+        destroyed
+    }
+
     /// What conntrack made of the service's connections on a node: the client's end, and the pod that it chose.
     pub fn tracked(&self, node: u8) -> BTreeMap<String, String> {
         let pods = self.pods();

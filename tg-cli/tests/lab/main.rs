@@ -79,6 +79,7 @@ fn main() -> ExitCode {
     add("udp_flows_move_to_the_new_pods", &[], tables::udp);
     add("each_node_counts_on_its_own", &[], tables::nodes);
     add("max_unavailable_and_max_surge", &[], tables::several_at_once);
+    add("what_pods_lose_after_the_upgrade_is_complete_is_expected", &[], tables::last_hook);
     add("an_expectation_that_does_not_hold_is_exit_code_3", &[], tables::expectation);
     add("journals_hang_together", &[], journals::hang_together);
     add("every_lost_connection_has_its_decision", &[], journals::decisions);

@@ -78,6 +78,15 @@ pub fn several_at_once() {
     assert_eq!(table(&done.stdout, "Lost").0, 16, "{}", done.stdout);
 }
 
+/// As the lab goes on until then, so does what is expected of it.
+pub fn last_hook() {
+    let done = lab(&["--replicas", "1", "--conns", "2", "--settle", "1s", "--prestop", "2s", "--grace", "1s"]);
+    assert_eq!((table(&done.stdout, "Lost").0, table(&done.stdout, "Lasting").0), (2, 2), "{}", done.stdout);
+    let expected = done.stdout.lines().find(|l| l.starts_with("Lost connections  ")).unwrap();
+    assert_eq!(expected.split_whitespace().skip(2).collect::<Vec<_>>(), ["2", "2.0", "2"], "{}", done.stdout);
+    assert!(!done.stdout.contains("is outside of"), "{}", done.stdout);
+}
+
 pub fn expectation() {
     let done = start(&["--scheduler", "lc", "--expect", "lost<=15", "--expect", "lasting==16"]).finish().with(3);
     assert_eq!(table(&done.stdout, "Lost").0, 16, "the report is printed all the same");

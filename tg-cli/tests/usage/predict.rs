@@ -5,6 +5,7 @@ use crate::support::Suite;
 
 pub fn add(suite: &mut Suite) {
     suite.test("predict::the_seeds_two_cases".into(), &[], the_seeds_two_cases);
+    suite.test("predict::a_long_hook_spares_nothing".into(), &[], a_long_hook_spares_nothing);
     suite.test("predict::json".into(), &[], json);
     suite.test("predict::what_cannot_be".into(), &[], what_cannot_be);
 }
@@ -25,6 +26,21 @@ fn the_seeds_two_cases() {
             // The seed's cluster lost 119.
             _ => assert!((117.0..=121.0).contains(&lost), "{done}"),
         }
+    }
+}
+
+/// The last old pods end long after the upgrade is complete: what they have is lost too.
+fn a_long_hook_spares_nothing() {
+    for line in [
+        "predict --prestop 8s --runs 9 --format json",
+        "predict --replicas 100 --max-surge 25% --max-unavailable 25% --conns 10000 --ready 20s --prestop 15s --runs 1 \
+         --format json",
+        "predict --grace 1s --prestop 2s --replicas 1 --conns 2 --settle 1s --runs 9 --format json",
+    ] {
+        let json = run(&mut tg(line)).exits(0).json();
+        let of = |figure: &str| json["expected"][figure]["mean"].as_f64().unwrap();
+        let perfect = json["expected"]["perfect"].as_f64().unwrap();
+        assert!((of("lost") - of("to_doomed") - perfect).abs() < 1e-6, "{json}");
     }
 }
 

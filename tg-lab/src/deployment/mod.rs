@@ -114,4 +114,9 @@ impl Deployment {
             && self.pods.active(ReplicaSet::New) == self.replicas
             && self.pods.available(now, ReplicaSet::New) == self.replicas
     }
+
+    /// Pods that were asked to end and are there still.
+    pub fn terminating(&self) -> u32 {
+        self.pods.terminating()
+    }
 }

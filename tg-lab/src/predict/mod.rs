@@ -28,8 +28,9 @@
 //! # What is simulated
 //! The Deployment controller ([`crate::deployment`]) and a balancer for each node and IP version
 //! ([`crate::scheduler`]) are those that the lab runs. The rest is a queue of events: ready, asked to end, process
-//! ended, gone, and each node's hearing of it. UDP is taken for TCP. Faults: `pod-kill`, `reset-storm` and
-//! `endpoint-lag`; [`Expectation::not_simulated`] names the others.
+//! ended, gone, and each node's hearing of it. A run ends as the lab does: settled after the last old pod is gone,
+//! which is later than a cluster takes the upgrade for complete. UDP is taken for TCP. Faults: `pod-kill`,
+//! `reset-storm` and `endpoint-lag`; [`Expectation::not_simulated`] names the others.
 //!
 //! ```
 //! use tg_lab::predict::expected;

@@ -73,7 +73,10 @@ pub(super) struct World<'a> {
     ended: Vec<u32>,
     clients: Clients,
     upgrade_at: Option<Nanos>,
-    completed_at: Option<Nanos>,
+    /// The upgrade is complete, as a cluster has it. Old pods may be terminating still.
+    complete: bool,
+    /// The upgrade is complete, and the last old pod is gone.
+    upgraded_at: Option<Nanos>,
     /// Added by a fault.
     endpoint_lag: Nanos,
 }
@@ -95,7 +98,8 @@ impl<'a> World<'a> {
             ended: Vec::new(),
             clients,
             upgrade_at: None,
-            completed_at: None,
+            complete: false,
+            upgraded_at: None,
             endpoint_lag: Nanos::ZERO,
         })
     }
@@ -165,7 +169,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Does what the controller wants, and looks whether the upgrade is complete.
+    /// Does what the controller wants, and looks whether the upgrade is over.
     fn control(&mut self) {
         while let Some(command) = self.deployment.poll(self.now) {
             match command {
@@ -180,8 +184,10 @@ impl<'a> World<'a> {
         if let Some(at) = self.deployment.wake_at(self.now) {
             self.at(at, Event::Wake);
         }
-        if self.completed_at.is_none() && self.deployment.complete(self.now) {
-            self.completed_at = Some(self.now);
+        self.complete |= self.deployment.complete(self.now);
+        // As the lab has it: what the last old pods have is lost before the end, however long their hooks take.
+        if self.complete && self.upgraded_at.is_none() && self.deployment.terminating() == 0 {
+            self.upgraded_at = Some(self.now);
             self.at(self.now + self.plan.settle.into(), Event::End);
         }
     }

@@ -63,7 +63,7 @@ pub struct Expectation {
     pub lasting_by_new_pod: Vec<Spread>,
     /// Slots without a connection at the end.
     pub without_connection: Spread,
-    /// From the upgrade's start to its end.
+    /// From the upgrade's start until the last old pod is gone.
     pub upgrade_ns: Spread,
     /// Faults of the plan that were passed over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

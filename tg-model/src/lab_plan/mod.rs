@@ -65,7 +65,7 @@ pub struct LabSpec {
     pub rate: f64,
     /// TCP or UDP.
     pub transport: Transport,
-    /// Traffic before the upgrade starts, and after it is complete.
+    /// Traffic before the upgrade starts, and after the last old pod is gone.
     #[serde(rename = "settle_ns", with = "ns")]
     #[cfg_attr(test, schemars(with = "u64"))]
     pub settle: Duration,

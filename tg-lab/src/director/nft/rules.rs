@@ -146,7 +146,8 @@ pub fn spread_over(service: &Service, endpoints: &[SocketAddr]) -> String {
 }
 
 /// The words for `conntrack` that make it forget flows of datagrams to an endpoint that is gone: a flow that goes
-/// on would keep its entry alive for ever. kube-proxy does so for UDP alone.
+/// on would keep its entry alive for ever. kube-proxy does so for UDP alone. The endpoint is told by where replies come
+/// from: `--dst-nat` is passed over for IPv6 (conntrack 1.4.7), and the flows of all endpoints would go.
 #[must_use]
 pub fn flows_gone(service: &Service, endpoint: SocketAddr) -> Option<Vec<String>> {
     if service.transport == Transport::Tcp {
@@ -154,7 +155,7 @@ pub fn flows_gone(service: &Service, endpoint: SocketAddr) -> Option<Vec<String>
     }
     let family = if endpoint.is_ipv4() { "ipv4" } else { "ipv6" };
     let words = format!(
-        "-D -f {family} -p udp --orig-dst {} --dport {} --dst-nat {}",
+        "-D -f {family} -p udp --orig-dst {} --dport {} --reply-src {}",
         service.vip.ip(),
         service.vip.port(),
         endpoint.ip()
@@ -247,6 +248,10 @@ add element ip tg-lab no-endpoint-services { 192.0.2.1 . tcp . 5003 : goto rejec
         let gone: SocketAddr = "10.128.65.1:5003".parse().unwrap();
         assert_eq!(flows_gone(&tcp, gone), None);
         let words = flows_gone(&Service { transport: Transport::Udp, ..tcp }, gone).unwrap().join(" ");
-        assert_eq!(words, "-D -f ipv4 -p udp --orig-dst 192.0.2.1 --dport 5003 --dst-nat 10.128.65.1");
+        assert_eq!(words, "-D -f ipv4 -p udp --orig-dst 192.0.2.1 --dport 5003 --reply-src 10.128.65.1");
+        let vip = "[2001:db8::1]:5003".parse().unwrap();
+        let gone = "[fd74:6700:0:41::1]:5003".parse().unwrap();
+        let words = flows_gone(&Service { vip, transport: Transport::Udp, ..tcp }, gone).unwrap().join(" ");
+        assert_eq!(words, "-D -f ipv6 -p udp --orig-dst 2001:db8::1 --dport 5003 --reply-src fd74:6700:0:41::1");
     }
 }

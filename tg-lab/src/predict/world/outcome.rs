@@ -26,7 +26,7 @@ pub struct Outcome {
     pub lasting_on_old_pods: u64,
     /// Slots without a connection at the end.
     pub without_connection: u64,
-    /// From the upgrade's start to its end.
+    /// From the upgrade's start until the last old pod is gone.
     pub upgrade_ns: u64,
 }
 
@@ -45,7 +45,7 @@ impl World<'_> {
             }
         }
         let started = self.upgrade_at.unwrap_or_default();
-        outcome.upgrade_ns = self.completed_at.unwrap_or(started).since(started).0;
+        outcome.upgrade_ns = self.upgraded_at.unwrap_or(started).since(started).0;
         outcome
     }
 }
