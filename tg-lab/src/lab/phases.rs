@@ -18,7 +18,7 @@ use tg_model::time::Nanos;
 
 /// How often the progress is told, and a stop looked for.
 const TICK: Duration = Duration::from_millis(100);
-/// So long nothing may happen where something must: as `progressDeadlineSeconds` of a Deployment.
+/// So much longer than planned it may take until something is done: as `progressDeadlineSeconds` of a Deployment.
 const DEADLINE: Duration = Duration::from_secs(600);
 /// So long all connections may take to be there.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(60);
@@ -50,7 +50,7 @@ impl Lab<'_> {
     /// All phases; the traffic, ended but for its outcome, and whether it was broken off.
     pub fn carry_out(&mut self, cluster: &mut Cluster) -> Result<(Option<RunHandle>, bool), LabError> {
         let replicas = self.plan.replicas;
-        if !self.until(cluster, None, Ends::Deadline(DEADLINE), &|c, _| c.ready() >= replicas)? {
+        if !self.until(cluster, None, Ends::Deadline(DEADLINE + self.plan.ready), &|c, _| c.ready() >= replicas)? {
             return Ok((None, true));
         }
         let enter = cluster.ground.client()?;
@@ -92,7 +92,7 @@ impl Lab<'_> {
         let now = clock::monotonic();
         cluster.upgrade(now)?;
         under.faults.upgrade(now);
-        if !self.until(cluster, Some(under), Ends::Deadline(DEADLINE), &|c, _| c.is_upgraded())? {
+        if !self.until(cluster, Some(under), Ends::Deadline(DEADLINE + longest(self.plan)), &|c, _| c.is_upgraded())? {
             return Ok(false);
         }
         self.phase = Phase::SettlingAgain;
@@ -166,4 +166,29 @@ enum Ends {
     At(Nanos),
     /// Time: that is an error.
     Deadline(Duration),
+}
+
+/// What an upgrade takes where no two of its steps overlap.
+fn longest(plan: &LabPlan) -> Duration {
+    let at_once = (plan.surge() + plan.unavailable()).max(1);
+    (plan.ready + plan.min_ready + plan.prestop.min(plan.grace)) * plan.replicas.div_ceil(at_once)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tg_model::lab_plan::LabSpec;
+
+    #[test]
+    fn an_upgrade_of_many_pods_has_more_time() {
+        let seconds = |replicas| {
+            let plan = LabPlan::try_from(LabSpec { replicas, ..LabSpec::default() }).unwrap();
+            let step = plan.ready + plan.min_ready + plan.prestop;
+            (longest(&plan), step * replicas)
+        };
+        for replicas in [1, 8, 300] {
+            let (longest, one_by_one) = seconds(replicas);
+            assert_eq!(longest, one_by_one);
+        }
+    }
 }

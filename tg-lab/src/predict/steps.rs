@@ -36,7 +36,7 @@ impl Steps {
         let short = |ns: u128| u64::try_from(ns).ok();
         let (draining, ready_more) = (short(draining)?, short(ready_more)?);
         let taking = (replicas + ready_more).checked_sub(draining)?;
-        if ready_more > replicas || taking == 0 {
+        if ready_more >= replicas || taking == 0 {
             return None;
         }
         Some(Steps { step: Nanos(short(step)?), draining, taking, replicas, conns: u64::from(plan.conns) })
