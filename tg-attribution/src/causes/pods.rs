@@ -11,6 +11,9 @@ use tg_model::verdict::{Cause, Finding};
 /// What a process' end lacks where another connection of it may have gone on.
 pub const NO_OTHER_END: &str = "the run's journal has no end of another connection of its pod";
 
+/// What a process' end lacks where its pod took connections before that was told.
+pub const TOOK_MORE: &str = "its pod took connections after this and before its end was told";
+
 /// What a process' end lacks where the cluster's journal has a hole.
 pub const NOT_ASKED: &str = "the cluster's journal does not tell whether its pod had been asked to end";
 
@@ -55,6 +58,7 @@ pub fn end_of_pod<'a>(case: &Case<'a>, terminating: Option<Source>) -> Option<(D
     let draft = draft
         .proof(ended, format!("{name} ended without being asked to"))
         .lacks_if(case.pod_went_on().is_none(), NO_OTHER_END)
+        .lacks_if(case.pod_took_more_before(ended), TOOK_MORE)
         .lacks_if(!case.unasked_is_told(), NOT_ASKED)
         .lacks_if(doubtful, "clocks are too far apart to tell that this was about then");
     Some((draft, ended))
@@ -71,7 +75,8 @@ pub fn server_closed(case: &Case) -> Option<Finding> {
     let within =
         |s: &Source, late: i64| s.at.latest() >= case.end.ns && s.at.earliest() <= case.end.ns.saturating_add(late);
     let in_doubt = life.terminating.iter().any(|s| within(s, ASKED_LATE_NS))
-        || life.unready.iter().any(|s| within(s, WATCH_LATE_NS));
+        || life.unready.iter().any(|s| within(s, WATCH_LATE_NS))
+        || left_unasked(case).any(|s| within(&s, WATCH_LATE_NS));
     let draft = case
         .draft(Cause::ServerClosed)
         .proof(pod_side.0, pod_side.1)
@@ -79,6 +84,13 @@ pub fn server_closed(case: &Case) -> Option<Finding> {
         .lacks_if(case.pod_knew_it_no_more(), "the pod knew no such connection any more: why is not told")
         .lacks_if(in_doubt, "its pod was in trouble right after: its server may have ended");
     Some(draft.finish())
+}
+
+/// Each time that its pod's endpoint was not ready, though nobody had asked its pod to end.
+fn left_unasked(case: &Case) -> impl Iterator<Item = Source> {
+    let history = case.destination.map_or(&[][..], |address| case.world.cluster.endpoints.history(address));
+    let left = history.iter().filter(|s| s.endpoint.is_some_and(|e| !e.ready && !e.terminating));
+    left.map(|s| s.source)
 }
 
 /// Without word of the pod's end: its host lost every connection and was never met again.

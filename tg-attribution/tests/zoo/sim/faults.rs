@@ -48,7 +48,28 @@ pub fn stop(sim: &mut Sim, pod: usize, cause: Cause) {
 }
 
 pub fn kill(sim: &mut Sim) {
-    let pod = 0;
+    end_unasked(sim, 0);
+    sim.now += 500 * MS;
+    sim.gone(0);
+}
+
+/// The pod that is killed is there again soon, and takes what others lose: those connections tell nothing of the
+/// process before.
+pub fn restart(sim: &mut Sim) {
+    end_unasked(sim, 0);
+    sim.now += 600 * MS;
+    sim.pods[0].stopped = false;
+    sim.ready(0);
+    some(sim, 50, server_closes);
+    sim.now += 1_500 * MS;
+    some(sim, 50, server_closes);
+    // So late that what its watch tells of the upgrade is of nothing before.
+    sim.now += 12_000 * MS;
+    upgrade(sim, |_| {}, |_| {});
+}
+
+/// The pod's process ends: its connections with it, and they come again.
+fn end_unasked(sim: &mut Sim, pod: usize) {
     sim.pods[pod].stopped = true;
     let slots = sim.on_pod(pod);
     let at = sim.now;
@@ -60,8 +81,6 @@ pub fn kill(sim: &mut Sim) {
     sim.phase(pod, PodPhase::Stopped);
     sim.endpoints();
     slots.into_iter().for_each(|slot| sim.connect(slot));
-    sim.now += 500 * MS;
-    sim.gone(pod);
 }
 
 /// So many percent of the connections, a little time between.
