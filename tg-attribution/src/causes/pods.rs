@@ -8,14 +8,15 @@ use crate::words::after;
 use tg_model::outcome::EndReason;
 use tg_model::verdict::{Cause, Finding};
 
-/// What a process' end lacks where another connection of it may have gone on.
-pub const NO_OTHER_END: &str = "the run's journal has no end of another connection of its pod";
-
-/// What a process' end lacks where its pod took connections before that was told.
-pub const TOOK_MORE: &str = "its pod took connections after this and before its end was told";
-
-/// What a process' end lacks where the cluster's journal has a hole.
-pub const NOT_ASKED: &str = "the cluster's journal does not tell whether its pod had been asked to end";
+/// What the end of a process lacks to be sure that nobody had asked for it, and that the process had the connection.
+pub fn with_doubts<'a>(draft: Draft<'a>, case: &Case, ended: Source) -> Draft<'a> {
+    let before = ended.at.earliest() < case.conn.established_ns;
+    draft
+        .lacks_if(case.pod_went_on().is_none(), "the run's journal has no end of another connection of its pod")
+        .lacks_if(case.pod_took_more_before(ended), "its pod took connections after this and before its end was told")
+        .lacks_if(before, "clocks are too far apart to tell whether its pod had ended before it was established")
+        .lacks_if(!case.unasked_is_told(), "the cluster's journal does not tell whether its pod had been asked to end")
+}
 
 /// The peer ended it, by the client's own record.
 fn by_peer(case: &Case) -> bool {
@@ -55,11 +56,8 @@ pub fn end_of_pod<'a>(case: &Case<'a>, terminating: Option<Source>) -> Option<(D
     }
     let ended = case.process_end()?;
     let doubtful = ended.at.latest() > case.end.ns.saturating_add(WATCH_LATE_NS);
-    let draft = draft
+    let draft = with_doubts(draft, case, ended)
         .proof(ended, format!("{name} ended without being asked to"))
-        .lacks_if(case.pod_went_on().is_none(), NO_OTHER_END)
-        .lacks_if(case.pod_took_more_before(ended), TOOK_MORE)
-        .lacks_if(!case.unasked_is_told(), NOT_ASKED)
         .lacks_if(doubtful, "clocks are too far apart to tell that this was about then");
     Some((draft, ended))
 }

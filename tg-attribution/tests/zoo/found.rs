@@ -130,6 +130,15 @@ fn cases() -> Vec<(Setup, Damage, u64)> {
             Lossy(45),
             16894856835819053664,
         ),
+        // A pod is started anew, and its first process' end is taken for that of the second, by a clock that is far off.
+        (
+            Setup {
+                clocks: Clocks::AllApart,
+                ..of(Scenario::PodRestart, Director::Ipvs, 300152567853869363, [3, 2, 1, 1])
+            },
+            Lossy(0),
+            0,
+        ),
     ]
 }
 
