@@ -30,6 +30,8 @@ pub struct Case<'a> {
     pub told: Vec<&'a Told<'a>>,
     /// The address behind the balancer that it was led to.
     pub destination: Option<SocketAddr>,
+    /// Its client as the pod sees it, where that is told.
+    peer: Option<SocketAddr>,
     /// Its pod, where the cluster was watched.
     pub life: Option<&'a Life<'a>>,
 }
@@ -42,7 +44,8 @@ impl<'a> Case<'a> {
         let told = told_of(world, at);
         let destination = destination(world, conn, &told).or_else(|| inherited(world, conn));
         let life = life(world, conn, destination);
-        Some(Case { world, conn, end, told, destination, life })
+        let peer = peer(conn, &told, destination);
+        Some(Case { world, conn, end, told, destination, peer, life })
     }
 
     /// When it ended, by its client.
@@ -191,6 +194,17 @@ fn destination(world: &World, conn: &Conn, told: &[&Told]) -> Option<SocketAddr>
     }
     let is_pod = |a: &&SocketAddr| pod_at(world, **a, conn.established_ns).is_some();
     addresses.iter().rev().find(is_pod).or(addresses.last()).copied()
+}
+
+/// What translations made of its client: by what the pod said, else by the first entry that led it there.
+fn peer(conn: &Conn, told: &[&Told], destination: Option<SocketAddr>) -> Option<SocketAddr> {
+    let up = Moment::exact(conn.established_ns);
+    let said = conn.identity.as_ref().map(|i| i.peer);
+    let entry = || {
+        let early = told.iter().filter(|t| t.source.at.perhaps_by(up));
+        early.filter(|t| destination.is_some() && led_to(t) == destination).find_map(|t| Some(t.entry()?.reply.dst))
+    };
+    said.or_else(entry).map(canonical)
 }
 
 /// Where the connection before it with the same two ends was led to, where that is its pod: the entry is there still.

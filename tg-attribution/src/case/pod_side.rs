@@ -5,7 +5,7 @@ use crate::nodes::Told;
 use crate::run::canonical;
 use crate::source::Source;
 use std::net::SocketAddr;
-use tg_model::node_event::{NodeEvent, ProxyConnPhase, ProxyEnd, TcpState};
+use tg_model::node_event::{NodeEvent, ProxyConnPhase, ProxyEnd, TcpState, Tuple};
 
 impl<'a> Case<'a> {
     /// The first FIN or RST that the pod's side sent, up to the connection's end, in words.
@@ -21,7 +21,7 @@ impl<'a> Case<'a> {
     pub fn pod_knew_it_no_more(&self) -> bool {
         let ended = self.ended();
         self.events().any(|(told, event)| {
-            let stray = matches!(event, NodeEvent::ResetSent(e) if !e.socket && self.is_destination(e.tuple.src));
+            let stray = matches!(event, NodeEvent::ResetSent(e) if !e.socket && self.is_pod_s(e.tuple));
             stray && told.source.at.perhaps_by(ended)
         })
     }
@@ -29,10 +29,10 @@ impl<'a> Case<'a> {
     fn pod_side_words(&self, told: &Told, event: &NodeEvent) -> Option<String> {
         let node = |netns| self.world.nodes.name(told.node, netns);
         match event {
-            NodeEvent::TcpState(e) if self.is_destination(e.tuple.src) && closes_first(e.from, e.to) => {
+            NodeEvent::TcpState(e) if self.is_pod_s(e.tuple) && closes_first(e.from, e.to) => {
                 Some(format!("the server's socket in {} sent a FIN", node(Some(&e.netns))))
             }
-            NodeEvent::ResetSent(e) if self.is_destination(e.tuple.src) => {
+            NodeEvent::ResetSent(e) if self.is_pod_s(e.tuple) => {
                 let reason = e.reason.as_ref().map_or(String::new(), |r| format!(" ({r})"));
                 Some(format!("a reset was sent from {}{reason}", node(Some(&e.netns))))
             }
@@ -47,6 +47,12 @@ impl<'a> Case<'a> {
             }
             _ => None,
         }
+    }
+
+    /// Whether the pod sent this on the connection, rather than to somebody that another translation made of its client:
+    /// a pod that gets a segment so knows of no such connection.
+    fn is_pod_s(&self, tuple: Tuple) -> bool {
+        self.is_destination(tuple.src) && self.peer.is_none_or(|peer| peer == canonical(tuple.dst))
     }
 
     /// Whether this is the address behind the balancer.

@@ -7,7 +7,7 @@ use super::{every_setup, plain};
 use std::collections::BTreeMap;
 use tg_attribution::attribute;
 use tg_model::journal::Line;
-use tg_model::node_event::{NodeEvent, NodeLine};
+use tg_model::node_event::{Conntrack, ConntrackPhase, NodeEvent, NodeLine};
 use tg_model::verdict::{Cause, Finding, Grade, InputKind, Trouble, TroubleKind};
 
 /// What was found of everything with that truth, each once.
@@ -198,6 +198,25 @@ fn causes_that_need_dropped_packets_are_not_covered_without_them() {
 fn a_name_that_does_not_resolve_and_a_machine_that_refuses() {
     is(Scenario::NoName, Director::Rules, Cause::NameResolution, &[(Cause::NameResolution, SURE)]);
     is(Scenario::NoName, Director::Rules, Cause::LocalError, &[(Cause::LocalError, SURE)]);
+}
+
+/// The pod itself may get what comes by the new entry, from a port that it knows nothing of: its reset is no end of the
+/// connection that it has.
+#[test]
+fn an_entry_that_is_flushed() {
+    let lost = Cause::ConntrackEntryLost;
+    is(Scenario::ConntrackFlush, Director::Rules, lost, &[(lost, SURE)]);
+    let masquerade = Setup { masquerade: true, ..setup(Scenario::ConntrackFlush, Director::Rules) };
+    assert_eq!(found(&simulate(masquerade), lost), [(lost, SURE)]);
+    // Nor is it where nothing tells that the entry was destroyed.
+    let mut zoo = simulate(masquerade);
+    for event in events(&mut zoo) {
+        if let NodeEvent::Conntrack(Conntrack { phase: ConntrackPhase::Destroyed, protocol, .. }) = event {
+            *protocol = 17;
+        }
+    }
+    let found = found(&zoo, lost);
+    assert!(found.iter().all(|(cause, grade)| *cause != Cause::ServerClosed && *grade != SURE), "{found:?}");
 }
 
 /// Connections of the process that was started anew are no sign that the one before went on, nor are they its own.
