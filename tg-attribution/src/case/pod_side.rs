@@ -52,7 +52,13 @@ impl<'a> Case<'a> {
     /// Whether the pod sent this on the connection, rather than to somebody that another translation made of its client:
     /// a pod that gets a segment so knows of no such connection.
     fn is_pod_s(&self, tuple: Tuple) -> bool {
-        self.is_destination(tuple.src) && self.peer.is_none_or(|peer| peer == canonical(tuple.dst))
+        self.is_destination(tuple.src) && !self.is_surely_not_its(tuple)
+    }
+
+    /// Whether this, as its pod would send it, is not to whom the pod has the connection with.
+    pub fn is_surely_not_its(&self, tuple: Tuple) -> bool {
+        let own = |peer| self.is_destination(tuple.src) && peer == canonical(tuple.dst);
+        self.peer.is_some_and(|peer| !own(peer))
     }
 
     /// Whether this is the address behind the balancer.

@@ -45,7 +45,7 @@ pub fn entry_lost(case: &Case) -> Option<Finding> {
     let (told, entry) = destroyed_alive(case)?;
     let reset = case.events().find_map(|(t, event)| match event {
         NodeEvent::ResetSent(r)
-            if (!r.socket || led_anew(case, entry, r.tuple))
+            if (!r.socket || led_anew(case, r.tuple))
                 && told.source.at.perhaps_by(t.source.at)
                 && t.source.at.perhaps_by(case.ended()) =>
         {
@@ -69,11 +69,11 @@ pub fn entry_lost(case: &Case) -> Option<Finding> {
     Some(draft.finish())
 }
 
-/// Whether this goes back by another entry than that one: what the client sent was taken for a new connection, and went
+/// Whether this goes back by another entry than its own: what the client sent was taken for a new connection, and went
 /// to a listener, which knows of none.
-fn led_anew(case: &Case, before: &Conntrack, reset: Tuple) -> bool {
+fn led_anew(case: &Case, reset: Tuple) -> bool {
     let goes_by = |e: &Conntrack| plain(e.reply) == plain(reset);
-    !goes_by(before) && case.told.iter().filter_map(|t| t.entry()).any(goes_by)
+    case.is_surely_not_its(reset) && case.told.iter().filter_map(|t| t.entry()).any(goes_by)
 }
 
 /// The end of the entry that translates the connection, before anything else ended it.
@@ -81,7 +81,9 @@ fn destroyed_alive<'a>(case: &Case<'a>) -> Option<(&'a Told<'a>, &'a Conntrack)>
     for (told, event) in case.events() {
         match event {
             NodeEvent::Conntrack(e)
-                if e.phase == ConntrackPhase::Destroyed && crate::case::led_to(told) == case.destination =>
+                if e.phase == ConntrackPhase::Destroyed
+                    && crate::case::led_to(told) == case.destination
+                    && !case.is_surely_not_its(e.reply) =>
             {
                 let alive = told.source.at.earliest() > case.conn.established_ns;
                 return (alive && told.source.at.perhaps_by(case.ended())).then_some((told, e));

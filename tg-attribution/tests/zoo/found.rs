@@ -139,6 +139,12 @@ fn cases() -> Vec<(Setup, Damage, u64)> {
             Lossy(0),
             0,
         ),
+        // An entry of another connection with the same ends, of the same pod, is destroyed while this one is alive.
+        (
+            Setup { masquerade: true, ..of(Scenario::PodRestart, Director::Rules, 7437914928041014463, [16, 3, 3, 2]) },
+            Lossy(0),
+            0,
+        ),
     ]
 }
 
