@@ -44,8 +44,9 @@ impl<'a> Case<'a> {
         let told = told_of(world, at);
         let destination = destination(world, conn, &told).or_else(|| inherited(world, conn));
         let life = life(world, conn, destination);
-        let peer = peer(conn, &told, destination);
-        Some(Case { world, conn, end, told, destination, peer, life })
+        let mut case = Case { world, conn, end, told, destination, peer: None, life };
+        case.peer = case.told_peer();
+        Some(case)
     }
 
     /// When it ended, by its client.
@@ -194,17 +195,6 @@ fn destination(world: &World, conn: &Conn, told: &[&Told]) -> Option<SocketAddr>
     }
     let is_pod = |a: &&SocketAddr| pod_at(world, **a, conn.established_ns).is_some();
     addresses.iter().rev().find(is_pod).or(addresses.last()).copied()
-}
-
-/// What translations made of its client: by what the pod said, else by the first entry that led it there.
-fn peer(conn: &Conn, told: &[&Told], destination: Option<SocketAddr>) -> Option<SocketAddr> {
-    let up = Moment::exact(conn.established_ns);
-    let said = conn.identity.as_ref().map(|i| i.peer);
-    let entry = || {
-        let early = told.iter().filter(|t| t.source.at.perhaps_by(up));
-        early.filter(|t| destination.is_some() && led_to(t) == destination).find_map(|t| Some(t.entry()?.reply.dst))
-    };
-    said.or_else(entry).map(canonical)
 }
 
 /// Where the connection before it with the same two ends was led to, where that is its pod: the entry is there still.

@@ -80,6 +80,7 @@ pub fn server_closed(case: &Case) -> Option<Finding> {
         .proof(pod_side.0, pod_side.1)
         .proof(life.seen, format!("{} lived on", case.pod_name()))
         .lacks_if(case.pod_knew_it_no_more(), "the pod knew no such connection any more: why is not told")
+        .lacks_if(case.may_be_led_anew(), "whom its pod had it with is not told: it may have known no such connection")
         .lacks_if(in_doubt, "its pod was in trouble right after: its server may have ended");
     Some(draft.finish())
 }

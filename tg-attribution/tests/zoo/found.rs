@@ -145,6 +145,21 @@ fn cases() -> Vec<(Setup, Damage, u64)> {
             Lossy(0),
             0,
         ),
+        // What tells of the connection's own entry is lost, and a reset by another is taken for its pod's.
+        (
+            Setup { masquerade: true, ..of(Scenario::EcmpChange, Director::Rules, 503278852260900966, [12, 3, 3, 3]) },
+            Harmed(Harm { gone: [true, false], ..Harm::NONE }),
+            0,
+        ),
+        (
+            Setup {
+                scheduler: Scheduler::Random,
+                masquerade: true,
+                ..of(Scenario::ConntrackFlush, Director::Rules, 11227536476428797061, [20, 3, 2, 2])
+            },
+            Lossy(26),
+            1371665950163162141,
+        ),
     ]
 }
 
