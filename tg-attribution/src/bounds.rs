@@ -8,7 +8,7 @@ use crate::nodes::{READER_LATE_NS, exact_programs, in_order};
 use crate::run::{Run, canonical};
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use tg_model::cluster_event::{ClusterEvent, ClusterLine, PodPhase};
+use tg_model::cluster_event::{ClusterEvent, ClusterLine, ClusterSeen, PodChange, PodPhase};
 use tg_model::node_event::{ConntrackPhase, IpvsConnPhase, NodeEvent, NodeLine, Numbered, Observed, ProxyConnPhase};
 
 /// An answer is no longer on the way than so.
@@ -70,12 +70,14 @@ pub fn of_cluster(run: &Run, cluster: &Journal<ClusterLine>) -> (Option<i64>, Op
         *entry = (entry.0.min(conn.established_ns), entry.1.max(alive));
     }
     let (mut lowest, mut highest, mut pairs): (Option<i64>, Option<i64>, u64) = (None, None, 0);
-    for (_, line) in &cluster.lines {
-        let ClusterLine::Event(seen) = line else { continue };
-        let ClusterEvent::Pod(change) = &seen.event else { continue };
+    let unasked = first_unasked_ends(cluster);
+    for (seen, change) in pod_changes(cluster) {
         let Some((first, last)) = life.get(change.pod.name.as_str()) else { continue };
         let at = signed(seen.at_ns);
+        // Where its process ended unasked it is started anew: it may have answered after that, and been ready before.
+        let anew = unasked.get(change.pod.uid.as_str()).is_some_and(|ended| *ended <= seen.at_ns);
         match change.phase {
+            PodPhase::Ready | PodPhase::Stopped if anew => {}
             // What was there before the watch began says nothing of when it came.
             PodPhase::Created | PodPhase::Ready if !seen.snapshot => {
                 // A balancer may have heard of it a little earlier.
@@ -93,4 +95,31 @@ pub fn of_cluster(run: &Run, cluster: &Journal<ClusterLine>) -> (Option<i64>, Op
         }
     }
     (lowest, highest, pairs)
+}
+
+fn pod_changes(cluster: &Journal<ClusterLine>) -> impl Iterator<Item = (&ClusterSeen, &PodChange)> {
+    cluster.lines.iter().filter_map(|(_, line)| match line {
+        ClusterLine::Event(seen) => match &seen.event {
+            ClusterEvent::Pod(change) => Some((&**seen, change)),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// When each pod, by its UID, is first told to have stopped without being told to have been asked to.
+fn first_unasked_ends(cluster: &Journal<ClusterLine>) -> HashMap<&str, u64> {
+    let mut asked: HashMap<&str, u64> = HashMap::new();
+    for (seen, change) in pod_changes(cluster).filter(|(_, c)| c.phase == PodPhase::Terminating) {
+        let at = asked.entry(&change.pod.uid).or_insert(seen.at_ns);
+        *at = seen.at_ns.min(*at);
+    }
+    let mut ends: HashMap<&str, u64> = HashMap::new();
+    for (seen, change) in pod_changes(cluster).filter(|(_, c)| c.phase == PodPhase::Stopped) {
+        if asked.get(change.pod.uid.as_str()).is_none_or(|asked| seen.at_ns < *asked) {
+            let at = ends.entry(&change.pod.uid).or_insert(seen.at_ns);
+            *at = seen.at_ns.min(*at);
+        }
+    }
+    ends
 }

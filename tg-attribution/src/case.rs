@@ -30,6 +30,8 @@ pub struct Case<'a> {
     pub told: Vec<&'a Told<'a>>,
     /// The address behind the balancer that it was led to.
     pub destination: Option<SocketAddr>,
+    /// Its client as the pod sees it, where that is told.
+    peer: Option<SocketAddr>,
     /// Its pod, where the cluster was watched.
     pub life: Option<&'a Life<'a>>,
 }
@@ -42,7 +44,9 @@ impl<'a> Case<'a> {
         let told = told_of(world, at);
         let destination = destination(world, conn, &told).or_else(|| inherited(world, conn));
         let life = life(world, conn, destination);
-        Some(Case { world, conn, end, told, destination, life })
+        let mut case = Case { world, conn, end, told, destination, peer: None, life };
+        case.peer = case.told_peer();
+        Some(case)
     }
 
     /// When it ended, by its client.
@@ -77,27 +81,42 @@ impl<'a> Case<'a> {
     }
 
     /// The end of its pod's process that nobody had asked for, where that was when the connection ended, or before:
-    /// then no other connection of the pod outlived this one.
+    /// then no other connection of that process outlived this one.
     pub fn process_end(&self) -> Option<Source> {
         let by = self.end.ns.saturating_add(WATCH_LATE_NS);
         let life = self.life?;
-        let ended = life.ended().filter(|s| s.at.earliest() <= by)?;
+        let ended = self.end_of_its_process(life).filter(|s| s.at.earliest() <= by)?;
         let asked_before = life.terminating.is_some_and(|asked| asked.at.ns <= ended.at.ns);
         let asked_later = life.terminating.is_some_and(|asked| !asked.at.perhaps_by(self.ended()));
         let due_to_asking = asked_before && asked_later;
         (!due_to_asking && self.pod_went_on() != Some(true)).then_some(ended)
     }
 
+    /// The first end that was told of its pod that can be that of the process which had it: one that began after an
+    /// end, or was served after it, was another's.
+    fn end_of_its_process(&self, life: &Life) -> Option<Source> {
+        let served = self.window().0.saturating_sub_unsigned(TOGETHER_NS);
+        let from = self.conn.established_ns.max(served);
+        life.ends.iter().find(|s| s.at.latest() >= from).copied()
+    }
+
     /// Nobody may have asked its pod to end before its process ended; `false`: that is not told.
     pub fn unasked_is_told(&self) -> bool {
         let Some(life) = self.life else { return false };
-        let to = life.ended().map_or(i64::MAX, |s| s.at.latest());
+        let to = self.end_of_its_process(life).map_or(i64::MAX, |s| s.at.latest());
         self.world.cluster.tells_all(life.seen.at.earliest(), to)
     }
 
-    /// Its pod had connections later; `None`: the run's journal has no end of some.
+    /// The process that had it had another connection later; `None`: the run's journal has no end of some.
     pub fn pod_went_on(&self) -> Option<bool> {
         self.conn.host.as_deref().map_or(Some(false), |h| self.world.hosts.outlived(h, self.end.ns, TOGETHER_NS))
+    }
+
+    /// Its pod took connections after its end and before the end of a process was told: whether that process had it,
+    /// or was started anew by then, is not told.
+    pub fn pod_took_more_before(&self, ended: Source) -> bool {
+        let took = |h: &str| self.world.hosts.took_between(h, self.end.ns, ended.at.latest());
+        self.conn.host.as_deref().is_some_and(took)
     }
 
     /// A node dropped a packet of it.

@@ -35,7 +35,7 @@ pub fn of(world: &World, verdicts: &[Verdict]) -> Vec<Effect> {
     for life in &cluster.pods.all {
         // Of a process that ended by itself the cluster hears later than the connections do.
         let any = Moment::exact(i64::MIN);
-        let ended = life.ended().map(|s| (s, any, format!("{} ended unasked", life.pod.name)));
+        let ended = life.ends.first().map(|s| (*s, any, format!("{} ended unasked", life.pod.name)));
         let asked = life.terminating.map(|s| (s, s.at, format!("{} asked to end", life.pod.name)));
         let Some((source, from, what)) = asked.or(ended) else { continue };
         let followed = by_uid.get(life.pod.uid.as_str()).map(|v| span(v.iter().copied(), from, |_| true));

@@ -7,7 +7,7 @@
 mod tuples;
 mod uses;
 
-pub use tuples::Hop;
+pub use tuples::{Hop, plain};
 pub use uses::{Owner, Uses};
 
 use crate::cluster::Cluster;

@@ -9,7 +9,9 @@ use crate::input::Journal;
 use crate::moment::Moment;
 use crate::source::{Source, Sources};
 use std::collections::{HashMap, HashSet};
-use tg_model::node_event::{Namespace, Netns, NodeEvent, NodeHeader, NodeLine, Numbered, SnapshotEntry, TimeSource};
+use tg_model::node_event::{
+    Conntrack, Namespace, Netns, NodeEvent, NodeHeader, NodeLine, Numbered, SnapshotEntry, TimeSource,
+};
 
 /// A node's journal.
 #[derive(Debug)]
@@ -60,6 +62,14 @@ impl<'a> Told<'a> {
         match self.what {
             What::Event(event) => Some(event),
             What::Snapshot(_) => None,
+        }
+    }
+
+    /// The entry of conntrack that it tells of, whatever became of it.
+    pub fn entry(&self) -> Option<&'a Conntrack> {
+        match self.what {
+            What::Event(NodeEvent::Conntrack(entry)) | What::Snapshot(SnapshotEntry::Conntrack(entry)) => Some(entry),
+            _ => None,
         }
     }
 }

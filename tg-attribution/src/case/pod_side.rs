@@ -1,11 +1,13 @@
 //! Whether the pod's side ended a connection, by what nodes told. Changes when there is another way to see that.
 
 use super::Case;
+use crate::join::plain;
+use crate::moment::Moment;
 use crate::nodes::Told;
 use crate::run::canonical;
 use crate::source::Source;
 use std::net::SocketAddr;
-use tg_model::node_event::{NodeEvent, ProxyConnPhase, ProxyEnd, TcpState};
+use tg_model::node_event::{Conntrack, ConntrackPhase, NodeEvent, ProxyConnPhase, ProxyEnd, TcpState, Tuple};
 
 impl<'a> Case<'a> {
     /// The first FIN or RST that the pod's side sent, up to the connection's end, in words.
@@ -21,7 +23,7 @@ impl<'a> Case<'a> {
     pub fn pod_knew_it_no_more(&self) -> bool {
         let ended = self.ended();
         self.events().any(|(told, event)| {
-            let stray = matches!(event, NodeEvent::ResetSent(e) if !e.socket && self.is_destination(e.tuple.src));
+            let stray = matches!(event, NodeEvent::ResetSent(e) if !e.socket && self.is_pod_s(e.tuple));
             stray && told.source.at.perhaps_by(ended)
         })
     }
@@ -29,10 +31,10 @@ impl<'a> Case<'a> {
     fn pod_side_words(&self, told: &Told, event: &NodeEvent) -> Option<String> {
         let node = |netns| self.world.nodes.name(told.node, netns);
         match event {
-            NodeEvent::TcpState(e) if self.is_destination(e.tuple.src) && closes_first(e.from, e.to) => {
+            NodeEvent::TcpState(e) if self.is_pod_s(e.tuple) && closes_first(e.from, e.to) => {
                 Some(format!("the server's socket in {} sent a FIN", node(Some(&e.netns))))
             }
-            NodeEvent::ResetSent(e) if self.is_destination(e.tuple.src) => {
+            NodeEvent::ResetSent(e) if self.is_pod_s(e.tuple) => {
                 let reason = e.reason.as_ref().map_or(String::new(), |r| format!(" ({r})"));
                 Some(format!("a reset was sent from {}{reason}", node(Some(&e.netns))))
             }
@@ -47,6 +49,51 @@ impl<'a> Case<'a> {
             }
             _ => None,
         }
+    }
+
+    /// Whether the pod sent this on the connection, rather than to somebody that another translation made of its client:
+    /// a pod that gets a segment so knows of no such connection.
+    fn is_pod_s(&self, tuple: Tuple) -> bool {
+        self.is_destination(tuple.src) && !self.is_surely_not_its(tuple)
+    }
+
+    /// Whether this, as its pod would send it, is not to whom the pod has the connection with.
+    pub fn is_surely_not_its(&self, tuple: Tuple) -> bool {
+        let own = |peer| self.is_destination(tuple.src) && peer == canonical(tuple.dst);
+        match self.peer {
+            Some(peer) => !own(peer),
+            None => self.is_made_late(tuple),
+        }
+    }
+
+    /// Whom its pod has it with is not told, and there was an entry by which that may be another than its client.
+    pub fn may_be_led_anew(&self) -> bool {
+        let other = |(_, e): (&Told, &Conntrack)| canonical(e.reply.dst) != self.conn.local;
+        self.peer.is_none() && self.made().any(other)
+    }
+
+    /// What translations made of its client: by what the pod said, else by the first entry that led it there, where
+    /// that was there when the connection was served.
+    pub(super) fn told_peer(&self) -> Option<SocketAddr> {
+        let (up, served) = (Moment::exact(self.conn.established_ns), self.window().0);
+        let said = self.conn.identity.as_ref().map(|i| i.peer);
+        let early = |t: &Told| t.source.at.perhaps_by(up) && t.source.at.latest() <= served;
+        let entry =
+            || self.made().find(|(t, e)| early(t) && self.is_destination(e.reply.src)).map(|(_, e)| e.reply.dst);
+        said.or_else(entry).map(canonical)
+    }
+
+    /// All that was told of the tuple's entry was told after the connection's establishment.
+    fn is_made_late(&self, tuple: Tuple) -> bool {
+        let up = Moment::exact(self.conn.established_ns);
+        let mut of_it = self.made().filter(|(_, e)| plain(e.reply) == plain(tuple)).peekable();
+        of_it.peek().is_some() && of_it.all(|(t, _)| !t.source.at.perhaps_by(up))
+    }
+
+    /// Entries of conntrack that were there.
+    fn made(&self) -> impl Iterator<Item = (&'a Told<'a>, &'a Conntrack)> {
+        let entries = self.told.iter().filter_map(|t| Some((*t, t.entry()?)));
+        entries.filter(|(_, e)| e.phase != ConntrackPhase::Destroyed)
     }
 
     /// Whether this is the address behind the balancer.

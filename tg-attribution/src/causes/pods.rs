@@ -8,11 +8,15 @@ use crate::words::after;
 use tg_model::outcome::EndReason;
 use tg_model::verdict::{Cause, Finding};
 
-/// What a process' end lacks where another connection of it may have gone on.
-pub const NO_OTHER_END: &str = "the run's journal has no end of another connection of its pod";
-
-/// What a process' end lacks where the cluster's journal has a hole.
-pub const NOT_ASKED: &str = "the cluster's journal does not tell whether its pod had been asked to end";
+/// What the end of a process lacks to be sure that nobody had asked for it, and that the process had the connection.
+pub fn with_doubts<'a>(draft: Draft<'a>, case: &Case, ended: Source) -> Draft<'a> {
+    let before = ended.at.earliest() < case.conn.established_ns;
+    draft
+        .lacks_if(case.pod_went_on().is_none(), "the run's journal has no end of another connection of its pod")
+        .lacks_if(case.pod_took_more_before(ended), "its pod took connections after this and before its end was told")
+        .lacks_if(before, "clocks are too far apart to tell whether its pod had ended before it was established")
+        .lacks_if(!case.unasked_is_told(), "the cluster's journal does not tell whether its pod had been asked to end")
+}
 
 /// The peer ended it, by the client's own record.
 fn by_peer(case: &Case) -> bool {
@@ -52,10 +56,8 @@ pub fn end_of_pod<'a>(case: &Case<'a>, terminating: Option<Source>) -> Option<(D
     }
     let ended = case.process_end()?;
     let doubtful = ended.at.latest() > case.end.ns.saturating_add(WATCH_LATE_NS);
-    let draft = draft
+    let draft = with_doubts(draft, case, ended)
         .proof(ended, format!("{name} ended without being asked to"))
-        .lacks_if(case.pod_went_on().is_none(), NO_OTHER_END)
-        .lacks_if(!case.unasked_is_told(), NOT_ASKED)
         .lacks_if(doubtful, "clocks are too far apart to tell that this was about then");
     Some((draft, ended))
 }
@@ -71,14 +73,23 @@ pub fn server_closed(case: &Case) -> Option<Finding> {
     let within =
         |s: &Source, late: i64| s.at.latest() >= case.end.ns && s.at.earliest() <= case.end.ns.saturating_add(late);
     let in_doubt = life.terminating.iter().any(|s| within(s, ASKED_LATE_NS))
-        || life.unready.iter().any(|s| within(s, WATCH_LATE_NS));
+        || life.unready.iter().any(|s| within(s, WATCH_LATE_NS))
+        || left_unasked(case).any(|s| within(&s, WATCH_LATE_NS));
     let draft = case
         .draft(Cause::ServerClosed)
         .proof(pod_side.0, pod_side.1)
         .proof(life.seen, format!("{} lived on", case.pod_name()))
         .lacks_if(case.pod_knew_it_no_more(), "the pod knew no such connection any more: why is not told")
+        .lacks_if(case.may_be_led_anew(), "whom its pod had it with is not told: it may have known no such connection")
         .lacks_if(in_doubt, "its pod was in trouble right after: its server may have ended");
     Some(draft.finish())
+}
+
+/// Each time that its pod's endpoint was not ready, though nobody had asked its pod to end.
+fn left_unasked(case: &Case) -> impl Iterator<Item = Source> {
+    let history = case.destination.map_or(&[][..], |address| case.world.cluster.endpoints.history(address));
+    let left = history.iter().filter(|s| s.endpoint.is_some_and(|e| !e.ready && !e.terminating));
+    left.map(|s| s.source)
 }
 
 /// Without word of the pod's end: its host lost every connection and was never met again.

@@ -1,6 +1,6 @@
 //! Causes of an end without a word from the other side. Changes when the evidence for one does.
 
-use super::pods::{NO_OTHER_END, NOT_ASKED};
+use super::pods::with_doubts;
 use crate::case::{Case, WATCH_LATE_NS, led_to};
 use crate::source::Source;
 use crate::words::after;
@@ -37,8 +37,7 @@ pub fn blackhole(case: &Case) -> Option<Finding> {
     };
     let told = swallowed(case);
     let ended = if told.is_none() { pod_ended(case) } else { None };
-    let unsure = ended.is_some() && case.pod_went_on().is_none();
-    let unasked = ended.is_none() || case.unasked_is_told();
+    let unsure = ended.as_ref().map(|(source, _)| *source);
     let swallowed = told.or(ended);
     let soon = case.end.ns.saturating_add(NODE_LATE_NS);
     let doubtful = swallowed.as_ref().is_some_and(|(source, _)| source.at.latest() > soon);
@@ -46,9 +45,11 @@ pub fn blackhole(case: &Case) -> Option<Finding> {
         .draft(Cause::Blackhole)
         .proof(case.own_line(), words)
         .needs(swallowed, "neither a node nor the cluster tells what swallowed it")
-        .lacks_if(unsure, NO_OTHER_END)
-        .lacks_if(!unasked, NOT_ASKED)
         .lacks_if(doubtful, "clocks are too far apart to tell that this was about then");
+    let draft = match unsure {
+        Some(ended) => with_doubts(draft, case, ended),
+        None => draft,
+    };
     Some(draft.finish())
 }
 

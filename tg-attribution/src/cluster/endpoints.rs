@@ -92,6 +92,11 @@ impl<'a> Endpoints<'a> {
     pub fn not_ready_since(&self, address: SocketAddr, then: Moment) -> Option<Since<'a>> {
         let history = self.history(address);
         let after = history.partition_point(|s| s.source.at.surely_by(then));
+        let perhaps = history.partition_point(|s| s.source.at.perhaps_by(then));
+        // It may have been ready again by then.
+        if history.get(after..perhaps).is_some_and(|states| states.iter().any(Since::ready)) {
+            return None;
+        }
         let mut since = None;
         for state in history[..after].iter().rev() {
             if state.ready() {

@@ -19,8 +19,9 @@ pub struct Life<'a> {
     /// Each time that it was no longer ready without being asked to end.
     pub unready: Vec<Source>,
     pub terminating: Option<Source>,
-    pub stopped: Option<Source>,
-    pub gone: Option<Source>,
+    /// Each time that a process of it ended, or that it was gone: where nobody asked it to end it is started anew.
+    pub ends: Vec<Source>,
+    over: Option<Source>,
 }
 
 /// All pods, in the order in which they were seen.
@@ -37,9 +38,9 @@ pub struct Pods<'a> {
 }
 
 impl Life<'_> {
-    /// The end of its process, by what was told first of it.
+    /// The end of its last process, by what was told first of it; `None` also where it was ready again after that.
     pub fn ended(&self) -> Option<Source> {
-        self.stopped.or(self.gone)
+        self.over
     }
 
     pub fn to_ref(&self, doomed: Option<bool>) -> PodRef {
@@ -63,11 +64,16 @@ impl<'a> Pods<'a> {
         };
         match change.phase {
             PodPhase::Created => first(&mut life.created),
-            PodPhase::Ready => first(&mut life.ready),
+            PodPhase::Ready => {
+                first(&mut life.ready);
+                life.over = None;
+            }
             PodPhase::Unready => life.unready.push(source),
             PodPhase::Terminating => first(&mut life.terminating),
-            PodPhase::Stopped => first(&mut life.stopped),
-            PodPhase::Gone => first(&mut life.gone),
+            PodPhase::Stopped | PodPhase::Gone => {
+                first(&mut life.over);
+                life.ends.push(source);
+            }
         }
         for ip in &pod.addresses {
             let list = self.by_ip.entry(ip.to_canonical()).or_default();
@@ -79,8 +85,9 @@ impl<'a> Pods<'a> {
 
     fn add(&mut self, seen: Source, pod: &'a Pod) -> usize {
         let at = self.all.len();
-        let (created, ready, terminating, stopped, gone) = (None, None, None, None, None);
-        self.all.push(Life { pod, seen, created, ready, unready: Vec::new(), terminating, stopped, gone });
+        let (created, ready, terminating, over) = (None, None, None, None);
+        let (unready, ends) = (Vec::new(), Vec::new());
+        self.all.push(Life { pod, seen, created, ready, unready, terminating, ends, over });
         self.by_uid.insert(&pod.uid, at);
         self.by_name.entry(&pod.name).or_default().push(at);
         at

@@ -130,6 +130,36 @@ fn cases() -> Vec<(Setup, Damage, u64)> {
             Lossy(45),
             16894856835819053664,
         ),
+        // A pod is started anew, and its first process' end is taken for that of the second, by a clock that is far off.
+        (
+            Setup {
+                clocks: Clocks::AllApart,
+                ..of(Scenario::PodRestart, Director::Ipvs, 300152567853869363, [3, 2, 1, 1])
+            },
+            Lossy(0),
+            0,
+        ),
+        // An entry of another connection with the same ends, of the same pod, is destroyed while this one is alive.
+        (
+            Setup { masquerade: true, ..of(Scenario::PodRestart, Director::Rules, 7437914928041014463, [16, 3, 3, 2]) },
+            Lossy(0),
+            0,
+        ),
+        // What tells of the connection's own entry is lost, and a reset by another is taken for its pod's.
+        (
+            Setup { masquerade: true, ..of(Scenario::EcmpChange, Director::Rules, 503278852260900966, [12, 3, 3, 3]) },
+            Harmed(Harm { gone: [true, false], ..Harm::NONE }),
+            0,
+        ),
+        (
+            Setup {
+                scheduler: Scheduler::Random,
+                masquerade: true,
+                ..of(Scenario::ConntrackFlush, Director::Rules, 11227536476428797061, [20, 3, 2, 2])
+            },
+            Lossy(26),
+            1371665950163162141,
+        ),
     ]
 }
 

@@ -2,13 +2,13 @@
 //! where something else only looks like it.
 
 use super::confusion::{lies, pairs, troubles};
-use super::sim::{Director, PROGRAMS, Scenario, Setup, Zoo, simulate};
+use super::sim::{Clocks, Director, PROGRAMS, Scenario, Setup, Zoo, simulate};
 use super::{every_setup, plain};
 use std::collections::BTreeMap;
 use tg_attribution::attribute;
 use tg_model::journal::Line;
-use tg_model::node_event::{NodeEvent, NodeLine};
-use tg_model::verdict::{Cause, Finding, Grade, Trouble, TroubleKind};
+use tg_model::node_event::{Conntrack, ConntrackPhase, NodeEvent, NodeLine};
+use tg_model::verdict::{Cause, Finding, Grade, InputKind, Trouble, TroubleKind};
 
 /// What was found of everything with that truth, each once.
 fn found(zoo: &Zoo, truth: Cause) -> Vec<(Cause, Grade)> {
@@ -198,6 +198,40 @@ fn causes_that_need_dropped_packets_are_not_covered_without_them() {
 fn a_name_that_does_not_resolve_and_a_machine_that_refuses() {
     is(Scenario::NoName, Director::Rules, Cause::NameResolution, &[(Cause::NameResolution, SURE)]);
     is(Scenario::NoName, Director::Rules, Cause::LocalError, &[(Cause::LocalError, SURE)]);
+}
+
+/// The pod itself may get what comes by the new entry, from a port that it knows nothing of: its reset is no end of the
+/// connection that it has.
+#[test]
+fn an_entry_that_is_flushed() {
+    let lost = Cause::ConntrackEntryLost;
+    is(Scenario::ConntrackFlush, Director::Rules, lost, &[(lost, SURE)]);
+    let masquerade = Setup { masquerade: true, ..setup(Scenario::ConntrackFlush, Director::Rules) };
+    assert_eq!(found(&simulate(masquerade), lost), [(lost, SURE)]);
+    // Nor is it where nothing tells that the entry was destroyed.
+    let mut zoo = simulate(masquerade);
+    for event in events(&mut zoo) {
+        if let NodeEvent::Conntrack(Conntrack { phase: ConntrackPhase::Destroyed, protocol, .. }) = event {
+            *protocol = 17;
+        }
+    }
+    let found = found(&zoo, lost);
+    assert!(found.iter().all(|(cause, grade)| *cause != Cause::ServerClosed && *grade != SURE), "{found:?}");
+}
+
+/// Connections of the process that was started anew are no sign that the one before went on, nor are they its own.
+#[test]
+fn a_pod_that_is_started_anew() {
+    for director in [Director::Ipvs, Director::Rules, Director::Proxy] {
+        for truth in [Cause::PodTerminated, Cause::ServerClosed] {
+            is(Scenario::PodRestart, director, truth, &[(truth, SURE)]);
+        }
+        is(Scenario::PodRestart, director, Cause::Scheduled, &[(Cause::Scheduled, SURE)]);
+    }
+    // Nor do they make the cluster's clock wrong.
+    let zoo = simulate(Setup { clocks: Clocks::AllApart, ..setup(Scenario::PodRestart, Director::Rules) });
+    let cluster = attribute(&zoo.inputs).inputs.into_iter().find(|i| i.kind == InputKind::Cluster).unwrap();
+    assert!(cluster.clock.error_ns.is_some(), "{cluster:?}");
 }
 
 #[test]

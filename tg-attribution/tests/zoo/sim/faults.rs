@@ -5,7 +5,7 @@ use super::ipvs::{expired, reset_by_node};
 use super::traffic::Live;
 use super::{MS, Sim, US};
 use tg_model::cluster_event::{PodPhase, ProxyPhase, RolloutPhase};
-use tg_model::node_event::{ConntrackPhase, Drop, Netns, NodeEvent, ProxyConnPhase, ProxyEnd, Reset, TcpState, Tuple};
+use tg_model::node_event::{ConntrackPhase, Drop, Netns, NodeEvent, ProxyConnPhase, ProxyEnd, Reset, TcpState};
 use tg_model::outcome::EndReason;
 use tg_model::tcp_info::TcpInfo;
 use tg_model::verdict::Cause;
@@ -48,7 +48,28 @@ pub fn stop(sim: &mut Sim, pod: usize, cause: Cause) {
 }
 
 pub fn kill(sim: &mut Sim) {
-    let pod = 0;
+    end_unasked(sim, 0);
+    sim.now += 500 * MS;
+    sim.gone(0);
+}
+
+/// The pod that is killed is there again soon, and takes what others lose: those connections tell nothing of the
+/// process before.
+pub fn restart(sim: &mut Sim) {
+    end_unasked(sim, 0);
+    sim.now += 600 * MS;
+    sim.pods[0].stopped = false;
+    sim.ready(0);
+    some(sim, 50, server_closes);
+    sim.now += 1_500 * MS;
+    some(sim, 50, server_closes);
+    // So late that what its watch tells of the upgrade is of nothing before.
+    sim.now += 12_000 * MS;
+    upgrade(sim, |_| {}, |_| {});
+}
+
+/// The pod's process ends: its connections with it, and they come again.
+fn end_unasked(sim: &mut Sim, pod: usize) {
     sim.pods[pod].stopped = true;
     let slots = sim.on_pod(pod);
     let at = sim.now;
@@ -60,8 +81,6 @@ pub fn kill(sim: &mut Sim) {
     sim.phase(pod, PodPhase::Stopped);
     sim.endpoints();
     slots.into_iter().for_each(|slot| sim.connect(slot));
-    sim.now += 500 * MS;
-    sim.gone(pod);
 }
 
 /// So many percent of the connections, a little time between.
@@ -174,15 +193,24 @@ pub fn node_loss(sim: &mut Sim) {
     slots.into_iter().for_each(|slot| sim.connect(slot));
 }
 
-/// Another pod gets a segment of it, and knows no such connection.
+/// Another pod gets a segment of it, or the same one from another client as it seems, and knows no such connection.
 fn stray(sim: &mut Sim, slot: u32, node: usize, cause: Cause) {
     let live = sim.live[&slot].clone();
-    let other = (live.pod + 1) % sim.setup.replicas as usize;
     let at = sim.now;
-    let behind = Tuple { dst: sim.pods[other].address, ..live.behind };
-    sim.conntrack(node, at + 20 * US, ConntrackPhase::Seen, live.client, behind);
-    sim.conntrack(node, at + 2 * MS, ConntrackPhase::Confirmed, live.client, behind);
-    let reset = sim.reset(other, at, behind.reversed(), false);
+    let masquerade = sim.setup.masquerade;
+    let same = masquerade && sim.random.chance(50);
+    let other = if same { live.pod } else { (live.pod + 1) % sim.setup.replicas as usize };
+    let behind = sim.behind(live.client, node, sim.pods[other].address);
+    // Of an entry that begins in mid-stream nothing is told before it is confirmed.
+    if !masquerade {
+        sim.conntrack(node, at + 20 * US, ConntrackPhase::Seen, live.client, behind);
+    }
+    sim.conntrack(node, at + 200 * US, ConntrackPhase::Confirmed, live.client, behind);
+    // It comes to a listener.
+    let mut reset = sim.reset(other, at, behind.reversed(), masquerade);
+    if let (NodeEvent::ResetSent(reset), true) = (&mut reset, masquerade) {
+        reset.reason = Some("TCP_FLAGS".into());
+    }
     sim.event(sim.pods[other].node, at + 60 * US, "send-reset", reset);
     sim.lost(slot, at + 120 * US, EndReason::Reset, 0, None, cause);
 }

@@ -71,10 +71,13 @@ pub enum Scenario {
     DrainedWhileFull,
     /// Conntrack of the first node has no room, and the second has no pods of its own.
     FullAndDrained,
+    /// A pod's process ends, unasked, and is started anew; servers close some connections after that, and an
+    /// upgrade comes.
+    PodRestart,
 }
 
 impl Scenario {
-    pub const ALL: [Scenario; 39] = [
+    pub const ALL: [Scenario; 40] = [
         Scenario::Upgrade,
         Scenario::Lag,
         Scenario::Mixed,
@@ -114,6 +117,7 @@ impl Scenario {
         Scenario::FirewallThenFull,
         Scenario::DrainedWhileFull,
         Scenario::FullAndDrained,
+        Scenario::PodRestart,
     ];
 
     /// Whether such a thing can happen behind that director, with so many nodes.
@@ -203,6 +207,7 @@ pub fn play(sim: &mut Sim) {
             upgrade(sim, mixed, |_| {});
         }
         Scenario::PodKill => kill(sim),
+        Scenario::PodRestart => restart(sim),
         Scenario::PodFreeze => silent(sim, freeze),
         Scenario::PodBlackhole => silent(sim, blackhole),
         Scenario::NodeLoss => node_loss(sim),

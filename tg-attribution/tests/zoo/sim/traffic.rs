@@ -43,7 +43,7 @@ impl Sim {
         Tuple { src: SocketAddr::from(([198, 51, 100, host as u8], port as u16)), dst: VIP }
     }
 
-    fn behind(&mut self, client: Tuple, node: usize, pod: SocketAddr) -> Tuple {
+    pub fn behind(&mut self, client: Tuple, node: usize, pod: SocketAddr) -> Tuple {
         let from = |last: u8, port| SocketAddr::from(([10, 255, 0, last], port));
         let src = match self.setup.director {
             Director::Proxy => {
