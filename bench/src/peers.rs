@@ -44,9 +44,9 @@ impl Prepared {
 const SOCKPERF_LEAD: Duration = Duration::from_secs(2);
 const SERVER_START_LIMIT: Duration = Duration::from_secs(5);
 
-/// ctraffic makes no connection in the last 2 s of its time: with less than this it does nothing. What it does after a
-/// shorter load is not judged.
-pub const CTRAFFIC_LEAST_S: u32 = 3;
+/// ctraffic makes no connection in the last 2 s of its time, and wrk2 may not send in its first half second: with less
+/// than this they do nothing.
+const LEAST_S: u32 = 3;
 
 impl Peer {
     pub const ALL: [Peer; 5] = [Peer::Ctraffic, Peer::Wrk2, Peer::Tcpkali, Peer::Sockperf, Peer::Iperf3];
@@ -59,6 +59,14 @@ impl Peer {
             Peer::Tcpkali => "tcpkali",
             Peer::Sockperf => "sockperf",
             Peer::Iperf3 => "iperf3",
+        }
+    }
+
+    /// How long it sends, where the load is so long.
+    pub fn seconds(self, load_s: u32) -> u32 {
+        match self {
+            Peer::Ctraffic | Peer::Wrk2 => load_s.max(LEAST_S),
+            Peer::Tcpkali | Peer::Sockperf | Peer::Iperf3 => load_s,
         }
     }
 
@@ -84,12 +92,12 @@ impl Peer {
     /// They cannot be written, or the peer's own server does not start.
     pub fn prepare(self, load: &Load, server: SocketAddr, directory: &Path) -> anyhow::Result<Prepared> {
         let mut command = Command::new(self.name());
-        let (conns, size, time) = (load.conns.to_string(), load.size.to_string(), format!("{}s", load.seconds));
+        let (conns, size, time) =
+            (load.conns.to_string(), load.size.to_string(), format!("{}s", self.seconds(load.seconds)));
         let total = load.total_rate().to_string();
         let address = server.to_string();
         match self {
             Peer::Ctraffic => {
-                let time = format!("{}s", load.seconds.max(CTRAFFIC_LEAST_S));
                 command.args(["-address", &address, "-nconn", &conns, "-rate", &total, "-psize", &size]);
                 command.args(["-timeout", &time]);
             }

@@ -29,7 +29,7 @@ pub struct PodShare {
     pub ready_ns: Option<i64>,
     /// When it was asked to end.
     pub terminating_ns: Option<i64>,
-    /// When its containers ended.
+    /// When its containers ended; null where they were started anew.
     pub stopped_ns: Option<i64>,
     /// Connections that were on it.
     pub connections: u64,

@@ -27,6 +27,14 @@ impl Client {
         }
     }
 
+    /// How long it sends, where the load is so long.
+    pub fn seconds(self, load_s: u32) -> u32 {
+        match self {
+            Client::Peer(peer) => peer.seconds(load_s),
+            Client::Tg(_) | Client::Floor(_) => load_s,
+        }
+    }
+
     /// Why it cannot be had here; `None` where it can.
     ///
     /// # Errors

@@ -94,13 +94,14 @@ fn judged(load: &Load, lead: Duration) -> Range<Duration> {
 /// One run of one client.
 fn measure(setting: &mut Setting, server: &Server, diary: &mut Diary, found: &mut Found) -> anyhow::Result<()> {
     let load = setting.load;
+    let seconds = found.client.seconds(load.seconds);
     let mut prepared = setting.prepare(found.client)?;
     let server_cpu = || server.cpu_ns().map(Duration::from_nanos);
     let watch = Watch::start(server_cpu()?)?;
     let capture = Capture::start(&filter(&prepared.ports))?;
     let mut running = Running::start(&mut prepared.command)?;
-    let window = running.window(judged(&load, prepared.lead))?;
-    let finished = running.finish(Duration::from_secs(load.seconds.into()) + GRACE)?;
+    let window = running.window(judged(&Load { seconds, ..load }, prepared.lead))?;
+    let finished = running.finish(Duration::from_secs(seconds.into()) + GRACE)?;
     let segments = capture.finish()?;
     drop(prepared.server);
     diary.note(watch.foreign(server_cpu()?)?);

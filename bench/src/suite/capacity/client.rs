@@ -4,7 +4,7 @@
 use super::Setting;
 use crate::floor;
 use crate::load::Load;
-use crate::peers::{CTRAFFIC_LEAST_S, Peer, http_script};
+use crate::peers::{Peer, http_script};
 use crate::programs::on_path;
 use crate::suite::turn::Taken;
 use crate::tg::{self, Engine, Summary};
@@ -124,7 +124,7 @@ impl Client {
             // The server's word.
             Client::Ctraffic => {
                 let packets = taken.served.bytes / u64::from(load.size);
-                Said { rate: packets as f64 / f64::from(load.seconds.max(CTRAFFIC_LEAST_S)), received: None }
+                Said { rate: packets as f64 / f64::from(Peer::Ctraffic.seconds(load.seconds)), received: None }
             }
         })
     }
