@@ -181,14 +181,8 @@ mod tests {
 
     #[test]
     fn an_upgrade_of_many_pods_has_more_time() {
-        let seconds = |replicas| {
-            let plan = LabPlan::try_from(LabSpec { replicas, ..LabSpec::default() }).unwrap();
-            let step = plan.ready + plan.min_ready + plan.prestop;
-            (longest(&plan), step * replicas)
-        };
-        for replicas in [1, 8, 300] {
-            let (longest, one_by_one) = seconds(replicas);
-            assert_eq!(longest, one_by_one);
-        }
+        let of = |replicas| longest(&LabPlan::try_from(LabSpec { replicas, ..LabSpec::default() }).unwrap());
+        assert_eq!(of(8), of(1) * 8);
+        assert!(of(1) > Duration::ZERO && of(300) > DEADLINE);
     }
 }
